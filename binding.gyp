@@ -1,0 +1,24 @@
+{
+  "targets": [
+    {
+      "target_name": "forklock",
+      "sources": [
+        "native/addon.cc",
+        "native/futex.cc",
+        "native/memory.cc",
+        "native/participant.cc",
+        "native/waiter.cc"
+      ],
+      "dependencies": [
+        "<!(node -p \"require('node-addon-api').targets\"):node_addon_api"
+      ],
+      "defines": [
+        "NAPI_VERSION=8",
+        "NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS",
+        "NODE_ADDON_API_DISABLE_DEPRECATED"
+      ],
+      "cflags_cc": ["-std=c++17", "-Wall", "-Wextra", "-Werror", "-fvisibility=hidden", "-O2"],
+      "ldflags": ["-Wl,--gc-sections", "-Wl,--as-needed"]
+    }
+  ]
+}
