@@ -1,0 +1,403 @@
+// The table of exports, and nothing else that could be elsewhere: arguments are checked in TypeScript (src/native.ts
+// is the only caller), results are numbers, and a negative number is -errno.
+#include <dlfcn.h>
+#include <napi.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <deque>
+
+#include "memory.h"
+#include "participant.h"
+#include "waiter.h"
+
+namespace forklock {
+namespace {
+
+using Napi::CallbackInfo;
+using Napi::Value;
+
+struct Opened {
+  Segment* segment = nullptr;
+  int slot = -1;  // of this environment's thread; -1: not a participant
+};
+
+// Everything that belongs to one environment (the main thread or one worker). No mutable statics.
+struct Environment {
+  explicit Environment(napi_env e)
+      : env(e), waiters([this](uint32_t id) { report(id); }) {}
+
+  napi_env env;
+  std::vector<Opened> opened;  // JavaScript names segments by their index here
+  Waiters waiters;
+  napi_threadsafe_function wake_js = nullptr;
+  uint32_t pending = 0;
+  std::mutex mutex;
+  std::deque<uint32_t> ready;  // guarded by mutex
+
+  // Called on waiter threads. One call into JavaScript drains all that is ready by then.
+  void report(uint32_t id) {
+    bool first;
+    {
+      std::lock_guard<std::mutex> guard(mutex);
+      first = ready.empty();
+      ready.push_back(id);
+    }
+    if (first) napi_call_threadsafe_function(wake_js, nullptr, napi_tsfn_nonblocking);
+  }
+
+  Segment* at(int32_t index) const {
+    if (index < 0 || static_cast<size_t>(index) >= opened.size()) return nullptr;
+    return opened[static_cast<size_t>(index)].segment;
+  }
+
+  int32_t keep(Segment* segment, int error) {
+    if (segment == nullptr) return error;
+    for (size_t i = 0; i < opened.size(); i++) {
+      if (opened[i].segment == segment) {  // the environment counts as one user, however often it opens it
+        drop_user(segment);
+        return static_cast<int32_t>(i);
+      }
+    }
+    auto free = std::find_if(opened.begin(), opened.end(), [](const Opened& o) { return o.segment == nullptr; });
+    if (free == opened.end()) free = opened.insert(opened.end(), Opened{});
+    *free = Opened{segment, -1};
+    return static_cast<int32_t>(free - opened.begin());
+  }
+
+  void release(size_t index) {
+    Opened& o = opened[index];
+    if (o.segment == nullptr) return;
+    if (o.slot >= 0) leave(o.segment, static_cast<uint32_t>(o.slot));
+    Segment* segment = o.segment;
+    o = Opened{};
+    drop_user(segment);
+  }
+};
+
+Environment& self(const CallbackInfo& info) { return *static_cast<Environment*>(info.Data()); }
+int32_t number(const CallbackInfo& info, size_t i) { return info[i].As<Napi::Number>().Int32Value(); }
+double real(const CallbackInfo& info, size_t i) { return info[i].As<Napi::Number>().DoubleValue(); }
+std::string text(const CallbackInfo& info, size_t i) { return info[i].As<Napi::String>().Utf8Value(); }
+Value give(const CallbackInfo& info, double n) { return Napi::Number::New(info.Env(), n); }
+
+struct Cookie {
+  int32_t words[4];
+  Cookie(const CallbackInfo& info, size_t first) {
+    for (size_t i = 0; i < 4; i++) words[i] = number(info, first + i);
+  }
+};
+
+// --- segments ---
+
+Value CreateAnonymous(const CallbackInfo& info) {  // type, heap, cookie x 4 -> index
+  int error = 0;
+  const Cookie cookie(info, 2);
+  Segment* s = create_anonymous(number(info, 0), static_cast<uint64_t>(real(info, 1)), cookie.words, &error);
+  return give(info, self(info).keep(s, error));
+}
+
+Value CreateFile(const CallbackInfo& info) {  // directory, heap, cookie x 4 -> index of a file without a name yet
+  int error = 0;
+  const Cookie cookie(info, 2);
+  Segment* s = create_file(text(info, 0).c_str(), static_cast<uint64_t>(real(info, 1)), cookie.words, &error);
+  return give(info, self(info).keep(s, error));
+}
+
+Value Publish(const CallbackInfo& info) {  // index, directory, name
+  Segment* s = self(info).at(number(info, 0));
+  return give(info, s == nullptr ? -EBADF : publish(s, text(info, 1).c_str(), text(info, 2).c_str()));
+}
+
+Value OpenFile(const CallbackInfo& info) {  // directory, name -> index
+  int error = 0;
+  Segment* s = open_file(text(info, 0).c_str(), text(info, 1).c_str(), &error);
+  return give(info, self(info).keep(s, error));
+}
+
+Value OpenDescriptor(const CallbackInfo& info) {  // pid, fd, inode, cookie x 4 -> index
+  const uint64_t inode = static_cast<uint64_t>(real(info, 2));
+  const Cookie cookie(info, 3);
+  int error = -ESTALE;
+  Segment* s = find_open(inode, cookie.words);
+  if (s == nullptr) {
+    s = open_descriptor(number(info, 0), number(info, 1), inode, &error);
+    if (s != nullptr && !std::equal(cookie.words, cookie.words + 4, s->header()->cookie)) {
+      drop_user(s);
+      s = nullptr;
+      error = -ESTALE;
+    }
+  }
+  return give(info, self(info).keep(s, error));
+}
+
+Value CreateBare(const CallbackInfo& info) {  // directory, name, size -> index
+  int error = 0;
+  const uint64_t size = static_cast<uint64_t>(real(info, 2));
+  Segment* s = create_bare(text(info, 0).c_str(), text(info, 1).c_str(), size, &error);
+  return give(info, self(info).keep(s, error));
+}
+
+Value OpenBare(const CallbackInfo& info) {  // directory, name -> index
+  int error = 0;
+  Segment* s = open_bare(text(info, 0).c_str(), text(info, 1).c_str(), &error);
+  return give(info, self(info).keep(s, error));
+}
+
+Value UnlinkName(const CallbackInfo& info) {  // directory, name
+  return give(info, unlink_name(text(info, 0).c_str(), text(info, 1).c_str()));
+}
+
+Value Close(const CallbackInfo& info) {  // index
+  Environment& e = self(info);
+  const int32_t index = number(info, 0);
+  if (e.at(index) == nullptr) return give(info, -EBADF);
+  e.release(static_cast<size_t>(index));
+  return give(info, 0);
+}
+
+Value Describe(const CallbackInfo& info) {  // index -> [fd, inode, type, heap, cookie x 4]
+  Segment* s = self(info).at(number(info, 0));
+  if (s == nullptr) return info.Env().Undefined();
+  Napi::Array out = Napi::Array::New(info.Env(), 8);
+  out[0u] = give(info, s->fd);
+  out[1u] = give(info, static_cast<double>(s->inode));
+  out[2u] = give(info, s->type);
+  out[3u] = give(info, static_cast<double>(s->heap));
+  for (uint32_t i = 0; i < 4; i++) out[4 + i] = give(info, s->type == 0 ? 0 : s->header()->cookie[i]);
+  return out;
+}
+
+Value MapOver(const CallbackInfo& info) {  // index, Uint8Array over the whole buffer, offset
+  Segment* s = self(info).at(number(info, 0));
+  if (s == nullptr) return give(info, -EBADF);
+  Napi::Uint8Array view = info[1].As<Napi::Uint8Array>();
+  return give(info, map_over(s, view.Data(), static_cast<uint64_t>(real(info, 2)), view.ByteLength()));
+}
+
+// --- participants ---
+
+Value Join(const CallbackInfo& info) {  // index -> slot
+  Environment& e = self(info);
+  const int32_t index = number(info, 0);
+  Segment* s = e.at(index);
+  if (s == nullptr || !s->has_slots()) return give(info, -EBADF);
+  Opened& o = e.opened[static_cast<size_t>(index)];
+  if (o.slot < 0) {
+    const int slot = join(s);
+    if (slot < 0) return give(info, slot);
+    o.slot = slot;
+  }
+  return give(info, o.slot);
+}
+
+// The row entry of this participant for a cell, or null.
+std::atomic<int16_t>* row_entry(const CallbackInfo& info) {
+  Environment& e = self(info);
+  const int32_t index = number(info, 0);
+  const uint32_t cell = info[1].As<Napi::Number>().Uint32Value();
+  Segment* s = e.at(index);
+  if (s == nullptr || e.opened[static_cast<size_t>(index)].slot < 0 || cell >= s->row_cells()) return nullptr;
+  return s->row(static_cast<uint32_t>(e.opened[static_cast<size_t>(index)].slot)) + cell;
+}
+
+Value Use(const CallbackInfo& info) {  // index, cell, on: this participant has the object open, or not any more
+  std::atomic<int16_t>* entry = row_entry(info);
+  if (entry == nullptr) return give(info, -EINVAL);
+  if (info[2].As<Napi::Boolean>().Value()) {
+    entry->fetch_or(kUsed);
+  } else {
+    entry->fetch_and(static_cast<int16_t>(~kUsed));
+  }
+  return give(info, 0);
+}
+
+Value CountWait(const CallbackInfo& info) {  // index, cell, +1 or -1
+  std::atomic<int16_t>* entry = row_entry(info);
+  if (entry == nullptr) return give(info, -EINVAL);
+  const int by = number(info, 2);
+  const int16_t now = entry->load();
+  const int waits = std::clamp((now & kMaxWaits) + by, 0, static_cast<int>(kMaxWaits));
+  entry->store(static_cast<int16_t>((now & kUsed) | waits));  // only this thread writes its row
+  return give(info, 0);
+}
+
+// index, cell, what -> sum over the living participants: waits (0), or uses (1)
+Value Sum(const CallbackInfo& info) {
+  Segment* s = self(info).at(number(info, 0));
+  const uint32_t cell = info[1].As<Napi::Number>().Uint32Value();
+  if (s == nullptr || !s->has_slots() || cell >= s->row_cells()) return give(info, -EINVAL);
+  const bool uses = number(info, 2) == 1;
+  int sum = 0;
+  for (uint32_t i = 0; i < s->high(); i++) {
+    if (is_gone(alive_word(s, i)->load())) continue;
+    const int16_t entry = s->row(i)[cell].load();
+    sum += uses ? (entry & kUsed) != 0 : entry & kMaxWaits;
+  }
+  return give(info, sum);
+}
+
+// --- waiting ---
+
+bool read_watch(const CallbackInfo& info, size_t first, Watch* w) {  // index, word, expected, members, owner
+  w->segment = self(info).at(number(info, first));
+  if (w->segment == nullptr) return false;
+  w->word = w->segment->word(info[first + 1].As<Napi::Number>().Uint32Value());
+  w->expected = number(info, first + 2);
+  w->members = number(info, first + 3);
+  w->owner = number(info, first + 4);
+  return w->word != nullptr;
+}
+
+Value Sleep(const CallbackInfo& info) {  // index, word, expected, members, owner, ms
+  Watch w;
+  if (!read_watch(info, 0, &w)) return give(info, -EINVAL);
+  sleep_on(w, real(info, 5));
+  return give(info, 0);
+}
+
+Value Wake(const CallbackInfo& info) {  // index, word, n -> how many
+  Segment* s = self(info).at(number(info, 0));
+  Word* word = s == nullptr ? nullptr : s->word(info[1].As<Napi::Number>().Uint32Value());
+  return give(info, word == nullptr ? -EINVAL : futex_wake(word, number(info, 2)));
+}
+
+// A pending wait keeps the process alive as a timer would; when there is none, nothing of ours does.
+void count_pending(Environment& e, int by) {
+  const uint32_t before = e.pending;
+  e.pending += static_cast<uint32_t>(by);
+  if (before == 0 && e.pending > 0) napi_ref_threadsafe_function(e.env, e.wake_js);
+  if (before > 0 && e.pending == 0) napi_unref_threadsafe_function(e.env, e.wake_js);
+}
+
+void end_waiting(void* data) {
+  Environment& e = *static_cast<Environment*>(data);
+  e.waiters.stop();  // joined here: a thread that calls into an environment that is gone aborts the process
+  napi_release_threadsafe_function(e.wake_js, napi_tsfn_abort);
+  e.wake_js = nullptr;
+}
+
+Value OnReady(const CallbackInfo& info) {  // callback: called, without arguments, when NextReady has something
+  Environment& e = self(info);
+  napi_value name;
+  napi_create_string_utf8(e.env, "forklock", NAPI_AUTO_LENGTH, &name);
+  if (napi_create_threadsafe_function(e.env, info[0], nullptr, name, 0, 1, nullptr, nullptr, nullptr, nullptr,
+                                      &e.wake_js) != napi_ok) {
+    return give(info, -ENOMEM);
+  }
+  napi_unref_threadsafe_function(e.env, e.wake_js);
+  // Hooks run last in, first out: after this one the thread-safe function's own, before it nothing of it has ended.
+  napi_add_env_cleanup_hook(e.env, end_waiting, &e);
+  return give(info, 0);
+}
+
+Value SleepAsync(const CallbackInfo& info) {  // id, index, word, expected, members, owner
+  Environment& e = self(info);
+  Watch w;
+  if (!read_watch(info, 1, &w)) return give(info, -EINVAL);
+  e.waiters.add(info[0].As<Napi::Number>().Uint32Value(), w);
+  count_pending(e, 1);
+  return give(info, 0);
+}
+
+Value CancelAsync(const CallbackInfo& info) {  // id
+  Environment& e = self(info);
+  const uint32_t id = info[0].As<Napi::Number>().Uint32Value();
+  bool found = e.waiters.remove(id);
+  if (!found) {
+    std::lock_guard<std::mutex> guard(e.mutex);
+    const auto it = std::find(e.ready.begin(), e.ready.end(), id);
+    found = it != e.ready.end();
+    if (found) e.ready.erase(it);
+  }
+  if (found) count_pending(e, -1);
+  return give(info, found ? 1 : 0);
+}
+
+Value NextReady(const CallbackInfo& info) {  // -> id, or -1
+  Environment& e = self(info);
+  uint32_t id;
+  {
+    std::lock_guard<std::mutex> guard(e.mutex);
+    if (e.ready.empty()) return give(info, -1);
+    id = e.ready.front();
+    e.ready.pop_front();
+  }
+  count_pending(e, -1);
+  return give(info, id);
+}
+
+Value WaiterThreads(const CallbackInfo& info) { return give(info, static_cast<double>(self(info).waiters.threads())); }
+
+Value HasWaitv(const CallbackInfo& info) { return Napi::Boolean::New(info.Env(), has_waitv()); }
+
+Value ForcePlainFutex(const CallbackInfo& info) {
+  force_plain_futex(info[0].As<Napi::Boolean>().Value());
+  return info.Env().Undefined();
+}
+
+Value Numbers(const CallbackInfo& info) {  // what src/memory/layout.ts compares its constants with
+  const double values[] = {kLayoutVersion, static_cast<double>(kSlotsOffset), sizeof(Slot), kSlots,
+                           static_cast<double>(kHeapOffset), kCell, kSingleCells, static_cast<double>(libc_abi()),
+                           static_cast<double>(alive_word_index())};
+  Napi::Array out = Napi::Array::New(info.Env());
+  for (uint32_t i = 0; i < sizeof values / sizeof values[0]; i++) out[i] = give(info, values[i]);
+  return out;
+}
+
+// A worker that ends leaves its slots here, on its own thread: unlike its death, this needs no kernel walk.
+void end_environment(void* data) {
+  Environment* e = static_cast<Environment*>(data);
+  for (size_t i = 0; i < e->opened.size(); i++) e->release(i);
+  delete e;
+}
+
+// Node closes the library with the last environment that loaded it; the table of segments must outlive that.
+void pin_library() {
+  Dl_info where;
+  if (dladdr(reinterpret_cast<void*>(&pin_library), &where) != 0) {
+    dlopen(where.dli_fname, RTLD_NOW | RTLD_NODELETE | RTLD_NOLOAD);
+  }
+}
+
+Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  pin_library();
+  auto* e = new Environment(env);
+  napi_add_env_cleanup_hook(env, end_environment, e);
+  const auto add = [&](const char* name, auto function) {
+    exports.Set(name, Napi::Function::New(env, function, name, e));
+  };
+  add("createAnonymous", CreateAnonymous);
+  add("createFile", CreateFile);
+  add("publish", Publish);
+  add("openFile", OpenFile);
+  add("openDescriptor", OpenDescriptor);
+  add("createBare", CreateBare);
+  add("openBare", OpenBare);
+  add("unlinkName", UnlinkName);
+  add("close", Close);
+  add("describe", Describe);
+  add("mapOver", MapOver);
+  add("join", Join);
+  add("use", Use);
+  add("countWait", CountWait);
+  add("sum", Sum);
+  add("sleep", Sleep);
+  add("wake", Wake);
+  add("onReady", OnReady);
+  add("sleepAsync", SleepAsync);
+  add("cancelAsync", CancelAsync);
+  add("nextReady", NextReady);
+  add("waiterThreads", WaiterThreads);
+  add("hasWaitv", HasWaitv);
+  add("forcePlainFutex", ForcePlainFutex);
+  add("numbers", Numbers);
+  return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(forklock, Init)
+
+}  // namespace forklock

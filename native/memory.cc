@@ -1,0 +1,307 @@
+#include "memory.h"
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <fcntl.h>
+#include <linux/memfd.h>
+#include <mutex>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <vector>
+
+#include "participant.h"
+
+namespace forklock {
+namespace {
+
+// The one thing that all environments of a process share: a segment must have a single mapping for its alive
+// words and a single descriptor, whichever worker opened it first. Never destroyed: threads may outlive main().
+struct Table {
+  std::mutex mutex;
+  std::vector<Segment*> segments;
+};
+
+Table& table() {
+  static Table* const shared = new Table;
+  return *shared;
+}
+
+uint64_t row_bytes(int32_t type, uint64_t heap) {
+  const uint64_t cells = type == kArena ? heap / kCell : kSingleCells;
+  return cells * sizeof(int16_t);
+}
+
+uint64_t file_size(int32_t type, uint64_t heap) {
+  if (type == kData) return kPage + heap;
+  return kHeapOffset + heap + row_bytes(type, heap) * kSlots;
+}
+
+struct Descriptor {  // closes on every early return
+  int fd;
+  explicit Descriptor(int f) : fd(f) {}
+  ~Descriptor() {
+    if (fd >= 0) close(fd);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  int release() {
+    const int kept = fd;
+    fd = -1;
+    return kept;
+  }
+};
+
+Segment* fail(int* error, int code) {
+  *error = -code;
+  return nullptr;
+}
+
+// Only a directory that nobody else can write to keeps others from planting files under our names.
+int open_private_directory(const char* path) {
+  const int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  if (fd < 0) return -errno;
+  struct stat st;
+  if (fstat(fd, &st) != 0 || st.st_uid != geteuid() || (st.st_mode & 077) != 0) {
+    close(fd);
+    return -EPERM;
+  }
+  return fd;
+}
+
+// Takes over `fd`: an entry of the table for a file that is already there, or a new one with a mapping.
+Segment* adopt(int raw, int32_t type, uint64_t heap, bool reserved, int* error) {
+  Descriptor fd(raw);
+  struct stat st;
+  if (fstat(fd.fd, &st) != 0) return fail(error, errno);
+  Table& t = table();
+  std::lock_guard<std::mutex> guard(t.mutex);
+  for (Segment* known : t.segments) {
+    if (known->device == st.st_dev && known->inode == st.st_ino) {
+      known->users++;
+      return known;
+    }
+  }
+  const uint64_t size = static_cast<uint64_t>(st.st_size);
+  uint8_t* base = nullptr;
+  if (type != 0) {
+    void* mapped = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd.fd, 0);
+    if (mapped == MAP_FAILED) return fail(error, errno);
+    base = static_cast<uint8_t*>(mapped);
+  }
+  Segment* segment = new Segment{fd.release(), st.st_dev, st.st_ino, size, heap, type, reserved, base, 1};
+  t.segments.push_back(segment);
+  return segment;
+}
+
+void write_header(uint8_t* page, int32_t type, uint64_t heap, const int32_t cookie[4]) {
+  Header* h = reinterpret_cast<Header*>(page);
+  h->magic = kMagic;
+  h->version = kLayoutVersion;
+  h->abi = libc_abi();
+  h->type = type;
+  h->heap_low = static_cast<uint32_t>(heap);
+  h->heap_high = static_cast<uint32_t>(heap >> 32);
+  memcpy(h->cookie, cookie, sizeof h->cookie);
+}
+
+int write_header_to(int fd, int32_t type, uint64_t heap, const int32_t cookie[4]) {
+  void* page = mmap(nullptr, kPage, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  if (page == MAP_FAILED) return -errno;
+  write_header(static_cast<uint8_t*>(page), type, heap, cookie);
+  munmap(page, kPage);
+  return 0;
+}
+
+// The header is read from a copy, so that it cannot change between the check and its use.
+Segment* adopt_checked(int raw, bool reserved, int* error) {
+  Descriptor fd(raw);
+  struct stat st;
+  if (fstat(fd.fd, &st) != 0) return fail(error, errno);
+  if (!S_ISREG(st.st_mode)) return fail(error, EBADMSG);
+  int32_t words[16];
+  if (pread(fd.fd, words, sizeof words, 0) != static_cast<ssize_t>(sizeof words)) return fail(error, EBADMSG);
+  const int32_t type = words[offsetof(Header, type) / 4];
+  const uint64_t heap = static_cast<uint32_t>(words[offsetof(Header, heap_low) / 4]) |
+                        static_cast<uint64_t>(static_cast<uint32_t>(words[offsetof(Header, heap_high) / 4])) << 32;
+  if (words[0] != kMagic || words[1] != kLayoutVersion || words[2] != libc_abi()) return fail(error, EBADMSG);
+  if (type != kArena && type != kSingle && type != kData) return fail(error, EBADMSG);
+  if (heap > (uint64_t{1} << 46) || file_size(type, heap) != static_cast<uint64_t>(st.st_size)) {
+    return fail(error, EBADMSG);
+  }
+  return adopt(fd.release(), type, heap, reserved, error);
+}
+
+bool same_cookie(const Segment* segment, const int32_t cookie[4]) {
+  return segment->type != 0 && memcmp(segment->header()->cookie, cookie, sizeof segment->header()->cookie) == 0;
+}
+
+}  // namespace
+
+uint32_t Segment::high() const {
+  const int32_t seen = header()->high.load();
+  return seen < 0 ? 0 : seen > static_cast<int32_t>(kSlots) ? kSlots : static_cast<uint32_t>(seen);
+}
+
+Word* Segment::word(uint32_t index) const {
+  if (!has_slots() || index >= (kHeapOffset + heap) / 4) return nullptr;
+  return reinterpret_cast<Word*>(base) + index;
+}
+
+uint32_t Segment::row_cells() const { return static_cast<uint32_t>(row_bytes(type, heap) / sizeof(int16_t)); }
+
+std::atomic<int16_t>* Segment::row(uint32_t slot) const {
+  return reinterpret_cast<std::atomic<int16_t>*>(base + kHeapOffset + heap + row_bytes(type, heap) * slot);
+}
+
+Segment* create_anonymous(int32_t type, uint64_t heap, const int32_t cookie[4], int* error) {
+  Descriptor fd(memfd_create("forklock", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (fd.fd < 0) return fail(error, errno);
+  if (ftruncate(fd.fd, static_cast<off_t>(file_size(type, heap))) != 0) return fail(error, errno);
+  // Nobody can shrink it under a mapping, which would turn every access into a SIGBUS.
+  if (fcntl(fd.fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) return fail(error, errno);
+  const int failed = write_header_to(fd.fd, type, heap, cookie);
+  if (failed != 0) return fail(error, -failed);
+  return adopt(fd.release(), type, heap, false, error);
+}
+
+Segment* create_file(const char* directory, uint64_t heap, const int32_t cookie[4], int* error) {
+  Descriptor dir(open_private_directory(directory));
+  if (dir.fd < 0) return fail(error, -dir.release());
+  // No name until it is complete: a crash here leaves nothing behind, and nobody opens half a header.
+  Descriptor fd(openat(dir.fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+  if (fd.fd < 0) return fail(error, errno);
+  if (ftruncate(fd.fd, static_cast<off_t>(file_size(kSingle, heap))) != 0) return fail(error, errno);
+  // The header, the first page of slots, the heap and the rows; further slots are reserved as they are taken.
+  const uint64_t rest = heap + row_bytes(kSingle, heap) * kSlots;
+  if (fallocate(fd.fd, 0, 0, kPage + kPage) != 0) return fail(error, errno);
+  if (fallocate(fd.fd, 0, kHeapOffset, static_cast<off_t>(rest)) != 0) return fail(error, errno);
+  const int failed = write_header_to(fd.fd, kSingle, heap, cookie);
+  if (failed != 0) return fail(error, -failed);
+  return adopt(fd.release(), kSingle, heap, true, error);
+}
+
+int publish(Segment* segment, const char* directory, const char* name) {
+  Descriptor dir(open_private_directory(directory));
+  if (dir.fd < 0) return dir.release();
+  char self[64];
+  snprintf(self, sizeof self, "/proc/self/fd/%d", segment->fd);
+  return linkat(AT_FDCWD, self, dir.fd, name, AT_SYMLINK_FOLLOW) == 0 ? 0 : -errno;
+}
+
+Segment* open_file(const char* directory, const char* name, int* error) {
+  Descriptor dir(open_private_directory(directory));
+  if (dir.fd < 0) return fail(error, -dir.release());
+  Descriptor fd(openat(dir.fd, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  if (fd.fd < 0) return fail(error, errno);
+  struct stat st;
+  if (fstat(fd.fd, &st) != 0) return fail(error, errno);
+  if (st.st_uid != geteuid() || (st.st_mode & 077) != 0) return fail(error, EPERM);
+  return adopt_checked(fd.release(), true, error);
+}
+
+Segment* open_descriptor(int pid, int number, uint64_t inode, int* error) {
+  char path[64];
+  snprintf(path, sizeof path, "/proc/%d/fd/%d", pid, number);
+  // Looked at before it is opened: opening a foreign pipe or device could block or have effects.
+  struct stat st;
+  if (stat(path, &st) != 0) return fail(error, errno);
+  if (!S_ISREG(st.st_mode) || st.st_ino != inode) return fail(error, ESTALE);
+  if (st.st_uid != geteuid()) return fail(error, EPERM);
+  Descriptor fd(open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC));
+  if (fd.fd < 0) return fail(error, errno);
+  return adopt_checked(fd.release(), false, error);
+}
+
+Segment* find_open(uint64_t inode, const int32_t cookie[4]) {
+  Table& t = table();
+  std::lock_guard<std::mutex> guard(t.mutex);
+  for (Segment* known : t.segments) {
+    if (known->inode == inode && same_cookie(known, cookie)) {
+      known->users++;
+      return known;
+    }
+  }
+  return nullptr;
+}
+
+Segment* create_bare(const char* directory, const char* name, uint64_t size, int* error) {
+  Descriptor dir(open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (dir.fd < 0) return fail(error, errno);
+  Descriptor fd(openat(dir.fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+  if (fd.fd < 0) return fail(error, errno);
+  if (ftruncate(fd.fd, static_cast<off_t>(size)) != 0) return fail(error, errno);
+  if (fallocate(fd.fd, 0, 0, static_cast<off_t>(size)) != 0) return fail(error, errno);
+  char self[64];
+  snprintf(self, sizeof self, "/proc/self/fd/%d", fd.fd);
+  if (linkat(AT_FDCWD, self, dir.fd, name, AT_SYMLINK_FOLLOW) != 0) return fail(error, errno);
+  return adopt(fd.release(), 0, size, true, error);
+}
+
+Segment* open_bare(const char* directory, const char* name, int* error) {
+  Descriptor dir(open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (dir.fd < 0) return fail(error, errno);
+  Descriptor fd(openat(dir.fd, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  if (fd.fd < 0) return fail(error, errno);
+  struct stat st;
+  if (fstat(fd.fd, &st) != 0) return fail(error, errno);
+  if (!S_ISREG(st.st_mode) || st.st_size <= 0) return fail(error, EBADMSG);
+  return adopt(fd.release(), 0, static_cast<uint64_t>(st.st_size), true, error);
+}
+
+int unlink_name(const char* directory, const char* name) {
+  Descriptor dir(open(directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (dir.fd < 0) return -errno;
+  return unlinkat(dir.fd, name, 0) == 0 ? 0 : -errno;
+}
+
+int map_over(const Segment* segment, void* address, uint64_t offset, uint64_t length) {
+  const uint64_t pages = (length + kPage - 1) & ~uint64_t{kPage - 1};
+  const uint64_t file_pages = (segment->size + kPage - 1) & ~uint64_t{kPage - 1};
+  if (reinterpret_cast<uintptr_t>(address) % kPage != 0 || offset % kPage != 0) return -EINVAL;
+  if (length == 0 || offset + pages > file_pages) return -EINVAL;
+  void* mapped = mmap(address, pages, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, segment->fd,
+                      static_cast<off_t>(offset));
+  return mapped == MAP_FAILED ? -errno : 0;
+}
+
+int reserve_slot(const Segment* segment, uint32_t slot) {
+  if (!segment->reserved || slot % kSlotsPerPage != 0) return 0;
+  const uint64_t offset = kSlotsOffset + slot * sizeof(Slot);
+  return fallocate(segment->fd, 0, static_cast<off_t>(offset), kPage) == 0 ? 0 : -errno;
+}
+
+void clear_row(const Segment* segment, uint32_t slot) {
+  const uint64_t bytes = row_bytes(segment->type, segment->heap);
+  const uint64_t offset = kHeapOffset + segment->heap + bytes * slot;
+  if (bytes % kPage == 0 && offset % kPage == 0 &&
+      fallocate(segment->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(offset),
+                static_cast<off_t>(bytes)) == 0) {
+    return;
+  }
+  memset(segment->base + offset, 0, bytes);
+}
+
+void add_user(Segment* segment) {
+  std::lock_guard<std::mutex> guard(table().mutex);
+  segment->users++;
+}
+
+void drop_user(Segment* segment) {
+  Table& t = table();
+  std::lock_guard<std::mutex> guard(t.mutex);
+  if (--segment->users > 0) return;
+  for (size_t i = 0; i < t.segments.size(); i++) {
+    if (t.segments[i] == segment) {
+      t.segments[i] = t.segments.back();
+      t.segments.pop_back();
+      break;
+    }
+  }
+  if (segment->base != nullptr) munmap(segment->base, segment->size);
+  close(segment->fd);
+  delete segment;
+}
+
+}  // namespace forklock

@@ -1,0 +1,220 @@
+#include "waiter.h"
+
+#include <algorithm>
+#include <csignal>
+
+#include "participant.h"
+
+namespace forklock {
+namespace {
+
+constexpr unsigned kSyncWatched = 14;     // 0.22 us a word and sleep: beyond this the slice is the safety net
+constexpr unsigned kThreadEntries = 60;   // half of a futex_waitv; the rest is for alive words
+constexpr uint64_t kMillisecond = 1000000;
+constexpr uint64_t kPlainSlice = 50 * kMillisecond;     // without futex_waitv nothing but a look notices a death
+constexpr uint64_t kPartialSlice = 100 * kMillisecond;  // when not every participant could be watched
+
+struct Slept {
+  uint32_t slot;
+  int32_t value;
+};
+
+// The participants to watch besides the word itself: the owner first, then everybody who may have been woken for us
+// and then have died. Dead ones are left out: their end came before the word was compared.
+unsigned choose_watched(const Watch& w, Slept* out, unsigned room) {
+  unsigned n = 0;
+  const uint32_t high = w.segment->high();
+  if (w.owner >= 0 && static_cast<uint32_t>(w.owner) < high) {
+    out[n++] = {static_cast<uint32_t>(w.owner), alive_word(w.segment, static_cast<uint32_t>(w.owner))->load()};
+  }
+  for (uint32_t i = 0; i < high && n < room; i++) {
+    if (static_cast<int>(i) == w.owner) continue;
+    const int32_t alive = alive_word(w.segment, i)->load();
+    if (!is_gone(alive)) out[n++] = {i, alive};
+  }
+  return n;
+}
+
+}  // namespace
+
+void sleep_on(const Watch& w, double ms) {
+  const uint64_t until = monotonic_ns() + static_cast<uint64_t>(ms * kMillisecond);
+  if (!has_waitv()) {
+    if (w.segment->header()->members.load() == w.members) futex_wait(w.word, w.expected, until);
+    return;
+  }
+  Slept slept[kSyncWatched];
+  const unsigned n = choose_watched(w, slept, kSyncWatched);
+  if (w.owner >= 0 && n > 0 && is_gone(slept[0].value)) return;  // it ended after the caller's look
+  WaitvEntry entries[2 + kSyncWatched];
+  waitv_entry(&entries[0], w.word, w.expected);
+  waitv_entry(&entries[1], &w.segment->header()->members, w.members);
+  for (unsigned i = 0; i < n; i++) {
+    waitv_entry(&entries[2 + i], alive_word(w.segment, slept[i].slot), slept[i].value);
+  }
+  futex_waitv(entries, 2 + n, until);
+  for (unsigned i = 0; i < n; i++) pass_on(w.segment, slept[i].slot, slept[i].value);
+}
+
+WaiterThread::WaiterThread(Report report) : report_(std::move(report)) {
+  // The program's signal handlers belong on its own threads.
+  sigset_t all, old;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &old);
+  thread_ = std::thread([this] { run(); });
+  pthread_sigmask(SIG_SETMASK, &old, nullptr);
+}
+
+WaiterThread::~WaiterThread() {
+  stop_.store(true);
+  ring();
+  thread_.join();
+}
+
+void WaiterThread::ring() {
+  control_.fetch_add(1);
+  futex_wake(&control_, 1);
+}
+
+bool WaiterThread::add(uint32_t id, const Watch& watch) {
+  {
+    std::lock_guard<std::mutex> guard(mutex_);
+    // Without futex_waitv a thread can sleep on one word only.
+    if (entries_.size() >= (has_waitv() ? kThreadEntries : 1)) return false;
+    entries_.push_back({id, watch, SegmentUse(watch.segment)});
+  }
+  ring();
+  return true;
+}
+
+bool WaiterThread::remove(uint32_t id) {
+  std::lock_guard<std::mutex> guard(mutex_);
+  const auto it = std::find_if(entries_.begin(), entries_.end(), [id](const Entry& e) { return e.id == id; });
+  if (it == entries_.end()) return false;
+  entries_.erase(it);
+  ring();
+  return true;
+}
+
+void WaiterThread::run() {
+  pthread_setname_np(pthread_self(), "forklock");
+  while (!stop_.load()) {
+    const int32_t control = control_.load();
+    std::vector<Entry> entries;
+    {
+      std::lock_guard<std::mutex> guard(mutex_);
+      entries = entries_;
+    }
+    watched_.clear();
+    death_ = false;
+    if (entries.empty()) {
+      futex_wait(&control_, control, 0);  // ends with add() or the destructor
+    } else if (has_waitv()) {
+      sleep_for_all(std::move(entries), control);
+    } else {
+      sleep_for_one(entries.front());
+    }
+    report_changed();
+  }
+}
+
+void WaiterThread::sleep_for_all(std::vector<Entry> entries, int32_t control) {
+  std::vector<WaitvEntry> words(kMaxWaitv);
+  unsigned n = 0;
+  waitv_entry(&words[n++], &control_, control);
+  std::vector<Segment*> segments;
+  for (const Entry& e : entries) {
+    waitv_entry(&words[n++], e.watch.word, e.watch.expected);
+    if (std::find(segments.begin(), segments.end(), e.watch.segment) == segments.end()) {
+      segments.push_back(e.watch.segment);
+    }
+  }
+  bool all = true;
+  const auto watch = [&](Segment* segment, uint32_t slot) {
+    for (const Alive& a : watched_) {
+      if (a.segment == segment && a.slot == slot) return;
+    }
+    if (n >= kMaxWaitv) {
+      all = false;
+      return;
+    }
+    const int32_t alive = alive_word(segment, slot)->load();
+    watched_.push_back({segment, slot, alive});
+    waitv_entry(&words[n++], alive_word(segment, slot), alive);
+  };
+  for (const Entry& e : entries) {
+    if (e.watch.owner < 0 || static_cast<uint32_t>(e.watch.owner) >= e.watch.segment->high()) continue;
+    watch(e.watch.segment, static_cast<uint32_t>(e.watch.owner));
+  }
+  for (const Alive& a : watched_) {
+    if (is_gone(a.value)) death_ = true;  // an owner ended after the JS thread's look: it must look again
+  }
+  for (Segment* segment : segments) {
+    if (n < kMaxWaitv) {
+      for (const Entry& e : entries) {
+        if (e.watch.segment == segment) {
+          waitv_entry(&words[n++], &segment->header()->members, e.watch.members);
+          break;  // entries with an older value are reported by report_changed before the next sleep
+        }
+      }
+    } else {
+      all = false;
+    }
+    for (uint32_t i = 0; i < segment->high(); i++) {
+      if (!is_gone(alive_word(segment, i)->load())) watch(segment, i);
+    }
+  }
+  if (death_) return;
+  for (const Entry& e : entries) {
+    if (e.watch.segment->header()->members.load() != e.watch.members) return;
+  }
+  futex_waitv(words.data(), n, all ? 0 : monotonic_ns() + kPartialSlice);
+  for (const Alive& a : watched_) {
+    if (alive_word(a.segment, a.slot)->load() != a.value) death_ = true;
+    pass_on(a.segment, a.slot, a.value);
+  }
+  if (!all) death_ = true;  // not everybody was watched: have it looked at
+}
+
+void WaiterThread::sleep_for_one(const Entry& entry) {
+  const Watch& w = entry.watch;
+  if (w.segment->header()->members.load() != w.members) return;
+  futex_wait(w.word, w.expected, monotonic_ns() + kPlainSlice);
+  death_ = true;  // a slice has passed: only a look can tell whether somebody died
+}
+
+void WaiterThread::report_changed() {
+  std::vector<uint32_t> done;
+  {
+    std::lock_guard<std::mutex> guard(mutex_);
+    for (size_t i = 0; i < entries_.size();) {
+      const Watch& w = entries_[i].watch;
+      const bool changed =
+          w.word->load() != w.expected || w.segment->header()->members.load() != w.members || death_;
+      if (changed) {
+        done.push_back(entries_[i].id);
+        entries_.erase(entries_.begin() + static_cast<std::ptrdiff_t>(i));
+      } else {
+        i++;
+      }
+    }
+  }
+  for (const uint32_t id : done) report_(id);
+}
+
+void Waiters::add(uint32_t id, const Watch& watch) {
+  for (auto& thread : threads_) {
+    if (thread->add(id, watch)) return;
+  }
+  threads_.push_back(std::make_unique<WaiterThread>(report_));
+  threads_.back()->add(id, watch);
+}
+
+bool Waiters::remove(uint32_t id) {
+  for (auto& thread : threads_) {
+    if (thread->remove(id)) return true;
+  }
+  return false;
+}
+
+}  // namespace forklock

@@ -1,0 +1,82 @@
+// The threads that sleep for async waits: one an environment, and more of them when the words do not fit into one
+// futex_waitv. libuv's pool is never used: four waits there would stop every fs and dns call of the process.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "memory.h"
+
+namespace forklock {
+
+// What a sleeper waits for: *word != expected, a new participant (members), or the end of a participant.
+struct Watch {
+  Segment* segment;
+  Word* word;
+  int32_t expected;
+  int32_t members;
+  int owner;  // slot whose end matters most, watched even when not all fit; -1: none
+};
+
+// Sleeps for at most `ms`. One call is one slice: the caller looks again, whatever the reason for the return.
+void sleep_on(const Watch& watch, double ms);
+
+class WaiterThread {
+ public:
+  using Report = std::function<void(uint32_t id)>;
+
+  explicit WaiterThread(Report report);
+  ~WaiterThread();  // stops, wakes and joins
+
+  bool add(uint32_t id, const Watch& watch);  // false: no room
+  bool remove(uint32_t id);                   // false: not here (any more)
+
+ private:
+  struct Entry {
+    uint32_t id;
+    Watch watch;
+    SegmentUse use;  // a sleeping thread may touch the words after JavaScript has closed the segment
+  };
+  struct Alive {  // an alive word that is slept on
+    Segment* segment;
+    uint32_t slot;
+    int32_t value;
+  };
+
+  void run();
+  void sleep_for_all(std::vector<Entry> entries, int32_t control);
+  void sleep_for_one(const Entry& entry);
+  void report_changed();
+  void ring();
+
+  Report report_;
+  std::mutex mutex_;
+  std::vector<Entry> entries_;  // guarded by mutex_
+  std::vector<Alive> watched_;  // used by the thread only
+  bool death_ = false;          // used by the thread only: an alive word changed during the last sleep
+  Word control_{0};             // futex: bumped when entries_ changed or the thread has to stop
+  std::atomic<bool> stop_{false};
+  std::thread thread_;
+};
+
+// All waiter threads of one environment. Everything but the report is called on the environment's JS thread.
+class Waiters {
+ public:
+  explicit Waiters(WaiterThread::Report report) : report_(std::move(report)) {}
+  void add(uint32_t id, const Watch& watch);
+  bool remove(uint32_t id);
+  void stop() { threads_.clear(); }
+  size_t threads() const { return threads_.size(); }
+
+ private:
+  WaiterThread::Report report_;
+  std::vector<std::unique_ptr<WaiterThread>> threads_;
+};
+
+}  // namespace forklock

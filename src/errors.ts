@@ -1,0 +1,184 @@
+/**
+ * Errors carry a stable `code`; match on that. `instanceof` works across copies of the package, because each class
+ * recognises instances by a registered symbol.
+ */
+const KINDS = Symbol.for('forklock.error.kinds');
+
+function mark(error: Error, kinds: string[]): void {
+  Object.defineProperty(error, KINDS, { value: kinds, enumerable: false, configurable: true });
+}
+
+/** The base of every error that forklock throws on its own account. */
+export class ForklockError extends Error {
+  /** @internal What another copy of the package knows this class by; a subclass of a user's has none of its own. */
+  static readonly kind: string = 'ForklockError';
+
+  readonly code: string;
+
+  constructor(code: string, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+    mark(this, ['ForklockError']);
+  }
+
+  override get name(): string {
+    return this.constructor.name;
+  }
+
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    if (Function.prototype[Symbol.hasInstance].call(this, value)) return true;
+    const kinds = value instanceof Error ? (value as { [KINDS]?: unknown })[KINDS] : undefined;
+    return Object.hasOwn(this, 'kind') && globalThis.Array.isArray(kinds) && kinds.includes(this.kind);
+  }
+}
+
+/** A scoped form (`hold`, `with`, …) did not get what it waited for in time. Code `ERR_FORKLOCK_TIMEOUT`. */
+export class TimeoutError extends ForklockError {
+  /** @internal */
+  static override readonly kind: string = 'TimeoutError';
+
+  constructor(what: string, timeout: number) {
+    super('ERR_FORKLOCK_TIMEOUT', `${what} was not available within ${timeout} ms`);
+    mark(this, ['ForklockError', 'TimeoutError']);
+  }
+}
+
+/** The wait could never have ended. Code `ERR_FORKLOCK_DEADLOCK`. */
+export class DeadlockError extends ForklockError {
+  /** @internal */
+  static override readonly kind: string = 'DeadlockError';
+
+  constructor(message: string) {
+    super('ERR_FORKLOCK_DEADLOCK', message);
+    mark(this, ['ForklockError', 'DeadlockError']);
+  }
+}
+
+/** The last owner died while it held the lock, and the lock was made with `onOwnerDied: 'throw'`. Code `ERR_FORKLOCK_OWNER_DIED`. */
+export class OwnerDiedError extends ForklockError {
+  /** @internal */
+  static override readonly kind: string = 'OwnerDiedError';
+
+  /** The process that died; 0 when too many others have used its slot since. */
+  readonly pid: number;
+
+  constructor(what: string, pid: number) {
+    super(
+      'ERR_FORKLOCK_OWNER_DIED',
+      `the owner of ${what} (pid ${pid === 0 ? 'unknown' : pid}) died while it held it: put the data in order, then call recover()`,
+    );
+    this.pid = pid;
+    mark(this, ['ForklockError', 'OwnerDiedError']);
+  }
+}
+
+/** The barrier is broken: a party timed out, died, aborted, or its action threw. Code `ERR_FORKLOCK_BROKEN_BARRIER`. */
+export class BrokenBarrierError extends ForklockError {
+  /** @internal */
+  static override readonly kind: string = 'BrokenBarrierError';
+
+  constructor(message = 'the barrier is broken') {
+    super('ERR_FORKLOCK_BROKEN_BARRIER', message);
+    mark(this, ['ForklockError', 'BrokenBarrierError']);
+  }
+}
+
+/** Something was released that is not held, or not by the caller. Code `ERR_FORKLOCK_NOT_OWNER`. */
+export class NotOwnerError extends ForklockError {
+  /** @internal */
+  static override readonly kind: string = 'NotOwnerError';
+
+  constructor(message: string) {
+    super('ERR_FORKLOCK_NOT_OWNER', message);
+    mark(this, ['ForklockError', 'NotOwnerError']);
+  }
+}
+
+/** The object was closed in this process. Code `ERR_FORKLOCK_CLOSED`. */
+export class ClosedError extends ForklockError {
+  /** @internal */
+  static override readonly kind: string = 'ClosedError';
+
+  constructor(what: string) {
+    super('ERR_FORKLOCK_CLOSED', `${what} is closed`);
+    mark(this, ['ForklockError', 'ClosedError']);
+  }
+}
+
+/** A handle does not lead to an object any more, or never did. Code `ERR_FORKLOCK_INVALID_HANDLE`. */
+export class HandleError extends ForklockError {
+  /** @internal */
+  static override readonly kind: string = 'HandleError';
+
+  constructor(message: string, options?: ErrorOptions) {
+    super('ERR_FORKLOCK_INVALID_HANDLE', message, options);
+    mark(this, ['ForklockError', 'HandleError']);
+  }
+}
+
+/** How a value looks in an error message: `'abc' (string)`, `NaN (number)`, `null`. */
+export function shown(value: unknown): string {
+  if (value === null || value === undefined) return String(value);
+  if (typeof value === 'string') return `'${value.length > 80 ? `${value.slice(0, 80)}…` : value}' (string)`;
+  if (typeof value === 'function') return `${value.name || 'anonymous'} (function)`;
+  if (typeof value === 'object') return `an instance of ${value.constructor?.name ?? 'Object'}`;
+  return `${String(value)} (${typeof value})`;
+}
+
+function coded<T extends Error>(error: T, code: string): T {
+  return Object.assign(error, { code });
+}
+
+/** `TypeError` with code `ERR_FORKLOCK_INVALID_ARG_TYPE`. */
+export function wrongType(what: string, expected: string, got: unknown): TypeError {
+  return coded(new TypeError(`${what}: expected ${expected}, got ${shown(got)}`), 'ERR_FORKLOCK_INVALID_ARG_TYPE');
+}
+
+/** `RangeError` with code `ERR_FORKLOCK_OUT_OF_RANGE`. */
+export function outOfRange(what: string, expected: string, got: unknown): RangeError {
+  return coded(new RangeError(`${what}: expected ${expected}, got ${shown(got)}`), 'ERR_FORKLOCK_OUT_OF_RANGE');
+}
+
+/** What is in shared memory cannot have been written by this package. Code `ERR_FORKLOCK_CORRUPT`. */
+export function corrupt(message: string): ForklockError {
+  return new ForklockError('ERR_FORKLOCK_CORRUPT', message);
+}
+
+const ERRNO: Record<number, [code: string, text: string]> = {
+  1: ['EPERM', 'not allowed: the directory or file belongs to somebody else, or others may write to it'],
+  2: ['ENOENT', 'no such file'],
+  12: ['ENOMEM', 'out of memory'],
+  13: ['EACCES', 'permission denied'],
+  17: ['EEXIST', 'it exists already'],
+  23: ['ENFILE', 'the system has too many open files'],
+  24: ['EMFILE', 'this process has too many open files'],
+  28: ['ENOSPC', 'no space left (is /dev/shm full?)'],
+  36: ['ENAMETOOLONG', 'the name is too long'],
+  40: ['ELOOP', 'a symbolic link is in the way'],
+  74: ['EBADMSG', 'not a forklock segment of this version and libc'],
+  87: ['EUSERS', 'all 1023 participant slots are taken by living threads'],
+  116: ['ESTALE', 'it is gone'],
+};
+
+/** A system call failed. Code `ERR_FORKLOCK_SYSTEM`; `errno` names the reason, as in `node:fs` errors. */
+export class SystemError extends ForklockError {
+  /** @internal */
+  static override readonly kind: string = 'SystemError';
+
+  readonly errno: number;
+  readonly reason: string;
+
+  constructor(what: string, result: number) {
+    const [reason, text] = ERRNO[-result] ?? [`errno ${-result}`, 'the system call failed'];
+    super('ERR_FORKLOCK_SYSTEM', `${what}: ${reason}, ${text}`);
+    this.errno = result;
+    this.reason = reason;
+    mark(this, ['ForklockError', 'SystemError']);
+  }
+}
+
+/** The result of a native call: a negative one is thrown. */
+export function checked(result: number, what: string): number {
+  if (result < 0) throw new SystemError(what, result);
+  return result;
+}

@@ -1,0 +1,24 @@
+/// <reference lib="esnext.disposable" preserve="true" />
+
+export {
+  BrokenBarrierError,
+  ClosedError,
+  DeadlockError,
+  ForklockError,
+  HandleError,
+  NotOwnerError,
+  OwnerDiedError,
+  SystemError,
+  TimeoutError,
+} from './errors.js';
+export type { Handle } from './memory/handle.js';
+export type { NameOptions, WaitOptions } from './options.js';
+export { Barrier, type BarrierOptions } from './sync/barrier.js';
+export { Condition } from './sync/condition.js';
+export { Event } from './sync/event.js';
+export { Lock, type LockOptions, type Owner } from './sync/lock.js';
+export { Hold } from './sync/lockable.js';
+export type { OnOwnerDied } from './sync/owner-death.js';
+export { RLock } from './sync/rlock.js';
+export { RWLock } from './sync/rwlock.js';
+export { BoundedSemaphore, Semaphore, type SemaphoreOptions } from './sync/semaphore.js';

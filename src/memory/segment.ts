@@ -1,0 +1,152 @@
+import { randomFillSync } from 'node:crypto';
+import { checked, SystemError } from '../errors.js';
+import { native } from '../native.js';
+import {
+  type ARENA,
+  checkLayout,
+  FORMER_COUNT,
+  formerAt,
+  generationAt,
+  HEAP_OFFSET,
+  pidAt,
+  type SINGLE,
+  tidAt,
+} from './layout.js';
+import { nameOf, sameGeneration, slotOf, Words } from './words.js';
+
+const PAGE = 4096;
+
+export type Cookie = [number, number, number, number];
+
+export function randomCookie(): Cookie {
+  const words = randomFillSync(new Int32Array(4));
+  return [words[0]!, words[1]!, words[2]!, words[3]!];
+}
+
+/** A `SharedArrayBuffer` whose pages are those of the segment. V8 unmaps it when nothing refers to it any more. */
+export function mapSegment(index: number, offset: number, length: number): SharedArrayBuffer {
+  // With a maximum V8 allocates whole pages of its own, which the addon can map over; without, it may use malloc.
+  const buffer = new SharedArrayBuffer(length, { maxByteLength: length });
+  checked(native().mapOver(index, new Uint8Array(buffer, 0, length), offset), 'mapping shared memory');
+  return buffer;
+}
+
+const open = new Map<number, Segment>();
+
+/** Shared memory with participants and a heap, as this environment has it mapped. */
+export class Segment {
+  readonly index: number;
+  readonly type: number;
+  readonly fd: number;
+  readonly inode: number;
+  readonly cookie: Cookie;
+  readonly heapBytes: number;
+  readonly buffer: SharedArrayBuffer;
+  readonly words: Words;
+  /** The name under which others find it. */
+  readonly name: string | undefined;
+  /** State that all wrappers of one object share within this environment, by cell. */
+  readonly locals = new Map<number, unknown>();
+  #users = 0;
+
+  private constructor(index: number, name: string | undefined) {
+    const [fd, inode, type, heap, ...cookie] = native().describe(index) as number[];
+    this.index = index;
+    this.fd = fd!;
+    this.inode = inode!;
+    this.type = type!;
+    this.heapBytes = heap!;
+    this.cookie = cookie as Cookie;
+    this.name = name;
+    const bytes = HEAP_OFFSET + this.heapBytes;
+    this.buffer = mapSegment(index, 0, bytes);
+    this.words = new Words(new Int32Array(this.buffer, 0, bytes / 4), index);
+  }
+
+  static #adopt(index: number, name: string | undefined): Segment {
+    const known = open.get(index);
+    if (known) return known;
+    let segment: Segment;
+    try {
+      segment = new Segment(index, name);
+      const slot = checked(native().join(index), 'registering with shared memory');
+      segment.words.me = nameOf(slot, segment.words.load(generationAt(slot)));
+    } catch (error) {
+      native().close(index);
+      throw error;
+    }
+    open.set(index, segment);
+    return segment;
+  }
+
+  /** Anonymous: a memfd that lives as long as somebody has it open. `heap` is in bytes. */
+  static anonymous(type: typeof ARENA | typeof SINGLE, heap: number): Segment {
+    checkLayout();
+    const bytes = Math.ceil(heap / PAGE) * PAGE;
+    const index = checked(
+      native().createAnonymous(type, bytes, ...randomCookie()),
+      `making ${bytes} bytes of shared memory`,
+    );
+    return Segment.#adopt(index, undefined);
+  }
+
+  /** A file without a name yet: `publish` gives it one when it is complete. */
+  static file(directory: string, heap: number, name: string): Segment {
+    checkLayout();
+    const bytes = Math.ceil(heap / PAGE) * PAGE;
+    const index = checked(native().createFile(directory, bytes, ...randomCookie()), `making '${name}' in ${directory}`);
+    return Segment.#adopt(index, name);
+  }
+
+  /** False when somebody else was first. */
+  publish(directory: string, file: string): boolean {
+    const result = native().publish(this.index, directory, file);
+    if (result === -17) return false;
+    checked(result, `naming '${this.name}' in ${directory}`);
+    return true;
+  }
+
+  /** `undefined` when there is no such file. */
+  static named(directory: string, file: string, name: string): Segment | undefined {
+    checkLayout();
+    const index = native().openFile(directory, file);
+    if (index === -2) return undefined;
+    return Segment.#adopt(checked(index, `opening '${name}' in ${directory}`), name);
+  }
+
+  /** The segment behind a descriptor of some process; `undefined` when it is not there (any more). */
+  static ofProcess(pid: number, fd: number, inode: number, cookie: Cookie): Segment | undefined {
+    checkLayout();
+    const index = native().openDescriptor(pid, fd, inode, ...cookie);
+    const error = index < 0 ? new SystemError('opening a handle', index) : undefined;
+    if (error && ['ENOENT', 'ESTALE', 'errno 3', 'EACCES', 'EPERM'].includes(error.reason)) return undefined;
+    return Segment.#adopt(checked(index, 'opening a handle'), undefined);
+  }
+
+  retain(): void {
+    this.#users++;
+  }
+
+  /** The last one closes the descriptor and leaves the participant's slot. */
+  release(): void {
+    if (--this.#users > 0) return;
+    open.delete(this.index);
+    native().close(this.index);
+  }
+
+  /** Who a name was: 0 when its slot has been used too often since. */
+  pidOf(name: number): number {
+    const { words } = this;
+    const slot = slotOf(name);
+    if (sameGeneration(name, words.load(generationAt(slot)))) return words.load(pidAt(slot));
+    for (let i = 0; i < FORMER_COUNT; i++) {
+      const at = formerAt(slot, i);
+      if (sameGeneration(name, words.load(at))) return words.load(at + 1);
+    }
+    return 0;
+  }
+
+  tidOf(name: number): number {
+    return this.words.load(tidAt(slotOf(name)));
+  }
+}

@@ -1,0 +1,70 @@
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import { ForklockError } from './errors.js';
+
+/**
+ * The addon, as native/addon.cc exports it. Segments are named by small integers that belong to this environment
+ * (the main thread or one worker); a negative result is `-errno`.
+ */
+export interface Native {
+  createAnonymous(type: number, heap: number, c0: number, c1: number, c2: number, c3: number): number;
+  createFile(directory: string, heap: number, c0: number, c1: number, c2: number, c3: number): number;
+  publish(index: number, directory: string, name: string): number;
+  openFile(directory: string, name: string): number;
+  openDescriptor(pid: number, fd: number, inode: number, c0: number, c1: number, c2: number, c3: number): number;
+  createBare(directory: string, name: string, size: number): number;
+  openBare(directory: string, name: string): number;
+  unlinkName(directory: string, name: string): number;
+  close(index: number): number;
+  /** `[fd, inode, type, heap bytes, cookie × 4]` */
+  describe(index: number): number[] | undefined;
+  mapOver(index: number, view: Uint8Array, offset: number): number;
+  join(index: number): number;
+  use(index: number, cell: number, on: boolean): number;
+  countWait(index: number, cell: number, by: number): number;
+  /** Over the living participants: waits on the cell (`what` 0), or participants that have it open (1). */
+  sum(index: number, cell: number, what: number): number;
+  sleep(index: number, word: number, expected: number, members: number, owner: number, ms: number): number;
+  wake(index: number, word: number, n: number): number;
+  onReady(callback: () => void): number;
+  sleepAsync(id: number, index: number, word: number, expected: number, members: number, owner: number): number;
+  cancelAsync(id: number): number;
+  nextReady(): number;
+  waiterThreads(): number;
+  hasWaitv(): boolean;
+  forcePlainFutex(on: boolean): void;
+  numbers(): number[];
+}
+
+function load(): Native {
+  const root = fileURLToPath(new URL('..', import.meta.url));
+  if (process.platform !== 'linux') {
+    throw new ForklockError(
+      'ERR_FORKLOCK_UNSUPPORTED_PLATFORM',
+      `forklock needs Linux: it stands on futexes and robust mutexes. This is ${process.platform}-${process.arch}.`,
+    );
+  }
+  const require = createRequire(import.meta.url);
+  let addon: Native;
+  try {
+    addon = (require('node-gyp-build') as (dir: string) => Native)(root);
+  } catch (cause) {
+    throw new ForklockError(
+      'ERR_FORKLOCK_NO_NATIVE_BUILD',
+      `no native build of forklock was found for ${process.platform}-${process.arch} in ${root} (looked into build/ and prebuilds/). ` +
+        'With a C++17 compiler, make and python3 there, `npx node-gyp rebuild` in that folder makes one.',
+      { cause },
+    );
+  }
+  // For the tests of the fallback: with this the addon behaves as on a kernel without futex_waitv.
+  if (process.env['FORKLOCK_PLAIN_FUTEX'] === '1') addon.forcePlainFutex(true);
+  return addon;
+}
+
+let loaded: Native | undefined;
+
+/** Loads at the first use, so that importing the package costs nothing and works on every platform. */
+export function native(): Native {
+  loaded ??= load();
+  return loaded;
+}

@@ -1,0 +1,358 @@
+import { ForklockError, HandleError, NotOwnerError, wrongType } from '../errors.js';
+import { BODY, Cell, header } from '../memory/cell.js';
+import type { Handle } from '../memory/handle.js';
+import { CELL_WORDS, SLOTS } from '../memory/layout.js';
+import { checkName, fileName, nameOfFile } from '../memory/names.js';
+import { unlinkNamed } from '../memory/shared-object.js';
+import {
+  checkFunction,
+  checkInteger,
+  checkObject,
+  checkTimeout,
+  checkWaitOptions,
+  type NameOptions,
+  type WaitOptions,
+} from '../options.js';
+import { waitAsync } from '../wait/async.js';
+import { waitSync } from '../wait/sync.js';
+import { AwaitSignal, cancel, enter, notify, RECORD_WORDS, type Signals, use } from './core/signals.js';
+import { Lock, type LockOptions } from './lock.js';
+import { Lockable } from './lockable.js';
+import { RLock } from './rlock.js';
+
+const TICKETS = BODY;
+/** Flag: the lock is the RLock in the cell after the condition's; else it is an object of its own. */
+const OWN_LOCK = 1;
+/** Length and UTF-16 code units of the name of a lock that has one of its own; only named conditions have this. */
+const LOCK_NAME_LENGTH = BODY + 1;
+const LOCK_NAME = CELL_WORDS * 2;
+const LOCK_NAME_WORDS = 128;
+const RECORDS = LOCK_NAME + LOCK_NAME_WORDS;
+
+/** What all wrappers of one condition share in this thread. */
+interface Local {
+  claims: { count: number };
+  /** Tickets of this thread's waits, oldest first. */
+  tickets: number[];
+}
+
+/** One wait that has begun. */
+interface Waiting {
+  signal: AwaitSignal;
+  ticket: number;
+  saved: unknown;
+  notified: boolean;
+}
+
+/**
+ * Lets threads and tasks wait, in any process, until another one that holds the same lock notifies them.
+ *
+ * - **The lock** is an {@link RLock} of its own, or the one that is given. It is held when `wait` is called (which
+ *   releases all its levels, and has them again when it returns, rejects or throws) and for `notify`.
+ * - **Fairness**: the longest wait is notified first, over processes as far as their oldest waits tell.
+ * - **Spurious wakeups**: none in normal operation. When a process is killed in the middle of `notify`, a wait may be
+ *   notified that need not have been; `waitFor` looks again by itself.
+ * - **Deaths**: a waiter that is killed neither hangs the notifier nor swallows a notification that another could have
+ *   used: it is passed on. The lock's owner may die as for {@link Lock}; the condition's `ownerDied` is the lock's.
+ */
+export class Condition extends Lockable {
+  readonly lock: Lock | RLock;
+  readonly #local: Local;
+
+  /**
+   * A new condition of `lock`, or of a new RLock; or with `name` the one of that name, whose lock must be its own or
+   * named itself. Errors: `ERR_FORKLOCK_NAME_CONFLICT`, `ERR_FORKLOCK_SYSTEM`, wrong arguments.
+   */
+  constructor(lock?: Lock | RLock, options?: NameOptions) {
+    const made = (lock as unknown) instanceof Opened ? (lock as unknown as Opened) : create(lock, options);
+    super(made.cell);
+    this.lock = made.lock ?? lockOf(made.cell);
+    const { segment, index } = made.cell;
+    let local = segment.locals.get(index) as Local | undefined;
+    if (!local) {
+      local = { claims: { count: 0 }, tickets: [] };
+      segment.locals.set(index, local);
+    }
+    this.#local = local;
+  }
+
+  /** Opens the condition of a handle, with its lock. Error: `ERR_FORKLOCK_INVALID_HANDLE`. */
+  static from(handle: Handle | string): Condition {
+    if (typeof handle !== 'string') throw wrongType('handle', 'a handle (string)', handle);
+    const [own, ofLock, ...rest] = handle.split('+');
+    if (rest.length > 0) throw new HandleError('expected a handle of a Condition, got one with too many parts');
+    const cell = Cell.open(own, ['condition']);
+    try {
+      return new Condition(new Opened(cell, ofLock === undefined ? lockOf(cell) : openLock(ofLock)) as unknown as Lock);
+    } catch (error) {
+      cell.close();
+      throw error;
+    }
+  }
+
+  /** Removes a name; who has the condition open keeps it. Returns false when there was no such name. */
+  static unlink(name: string): boolean {
+    return unlinkNamed(name);
+  }
+
+  /** Names the lock too, where that is an object of its own. */
+  override get handle(): Handle {
+    const own = super.handle;
+    return hasOwnLock(this.cell) ? own : (`${own}+${this.lock.handle}` as Handle);
+  }
+
+  /** See {@link Lock.acquire}, of the condition's lock. */
+  acquire(timeout?: number): boolean {
+    return this.lock.acquire(timeout);
+  }
+
+  acquireAsync(options?: WaitOptions): Promise<boolean> {
+    return this.lock.acquireAsync(options);
+  }
+
+  tryAcquire(): boolean {
+    return this.lock.tryAcquire();
+  }
+
+  release(): void {
+    this.lock.release();
+  }
+
+  override withAsync<T>(fn: () => T | PromiseLike<T>, options?: WaitOptions): Promise<T> {
+    return this.lock.withAsync(fn, options);
+  }
+
+  /**
+   * Releases the lock, blocks until a notification (true) or for `timeout` ms (false), and has the lock again when it
+   * returns; getting it back is not bounded by the timeout. Error: `NotOwnerError` when the caller does not hold it.
+   */
+  wait(timeout?: number): boolean {
+    const ms = checkTimeout(timeout);
+    const deadline = performance.now() + ms;
+    const wait = this.#enter('wait()');
+    for (;;) {
+      const woken = waitSync(this.cell, wait.signal, deadline - performance.now());
+      try {
+        restore(this.lock, wait.saved);
+      } catch (error) {
+        this.#abandon(wait);
+        throw error;
+      }
+      if (this.#ends(wait, woken)) return wait.notified;
+      wait.saved = releaseAll(this.lock);
+    }
+  }
+
+  /** As `wait`, without blocking the thread. On abort it rejects with `signal.reason`, having the lock again. */
+  async waitAsync(options?: WaitOptions): Promise<boolean> {
+    const { timeout, signal } = checkWaitOptions(options);
+    const deadline = performance.now() + timeout;
+    signal?.throwIfAborted();
+    const wait = this.#enter('waitAsync()');
+    for (;;) {
+      let woken = false;
+      let failure: { reason: unknown } | undefined;
+      try {
+        woken = await waitAsync(this.cell, wait.signal, { timeout: deadline - performance.now(), signal });
+      } catch (reason) {
+        failure = { reason };
+      }
+      try {
+        await restoreAsync(this.lock, wait.saved);
+      } catch (error) {
+        this.#abandon(wait);
+        throw error;
+      }
+      if (failure) {
+        this.#ends(wait, false, true);
+        throw failure.reason;
+      }
+      if (this.#ends(wait, woken)) return wait.notified;
+      wait.saved = releaseAll(this.lock);
+    }
+  }
+
+  /**
+   * Waits until the predicate is truthy: returns its last value, which is falsy after `timeout` ms. The predicate runs
+   * with the lock held, once before the first wait and after each notification.
+   */
+  waitFor<T>(predicate: () => T, timeout?: number): T {
+    checkFunction(predicate, 'predicate');
+    const deadline = performance.now() + checkTimeout(timeout);
+    for (;;) {
+      const value = predicate();
+      const left = deadline - performance.now();
+      if (value || left <= 0) return value;
+      if (!this.wait(left)) return predicate();
+    }
+  }
+
+  /** As `waitFor`, without blocking the thread; the predicate may return a promise. */
+  async waitForAsync<T>(predicate: () => T | PromiseLike<T>, options?: WaitOptions): Promise<T> {
+    checkFunction(predicate, 'predicate');
+    const { timeout, signal } = checkWaitOptions(options);
+    const deadline = performance.now() + timeout;
+    for (;;) {
+      const value = await predicate();
+      const left = deadline - performance.now();
+      if (value || left <= 0) return value;
+      if (!(await this.waitAsync({ timeout: left, signal }))) return predicate();
+    }
+  }
+
+  /**
+   * Notifies at most `n` waits, the longest first, and returns how many; they go on when they have the lock. Never
+   * waits for them. Error: `NotOwnerError` when the caller does not hold the lock.
+   */
+  notify(n: number = 1): number {
+    checkInteger(n, 'n', 0, Number.MAX_SAFE_INTEGER);
+    this.#checkHeld('notify()');
+    return notify(this.cell.m, this.#signals(), n);
+  }
+
+  /** Notifies all waits; returns how many. Error as for `notify`. */
+  notifyAll(): number {
+    this.#checkHeld('notifyAll()');
+    return notify(this.cell.m, this.#signals(), Number.MAX_SAFE_INTEGER);
+  }
+
+  override close(): void {
+    super.close();
+    if (this.lock.cell.owner) this.lock.close();
+  }
+
+  #enter(what: string): Waiting {
+    this.#checkHeld(what);
+    const { m } = this.cell;
+    const ticket = enter(m, this.#signals());
+    this.#local.tickets.push(ticket);
+    const signal = new AwaitSignal(m, this.#signals(), this.#local.claims);
+    return { signal, ticket, saved: releaseAll(this.lock), notified: false };
+  }
+
+  /** With the lock held again: whether the wait is over. */
+  #ends(wait: Waiting, woken: boolean, aborted = false): boolean {
+    const { m } = this.cell;
+    const { tickets } = this.#local;
+    wait.signal.settle();
+    const oldest = tickets.find((ticket) => ticket !== wait.ticket);
+    if (!aborted && use(m, this.#signals(), oldest)) wait.notified = true;
+    else if (woken) return false;
+    else cancel(m, this.#signals(), oldest);
+    tickets.splice(tickets.indexOf(wait.ticket), 1);
+    return true;
+  }
+
+  /**
+   * The lock could not be had again: its owner died, and it was made with `onOwnerDied: 'throw'`. Then nobody has it,
+   * so nobody notifies, and the record can be changed without it.
+   */
+  #abandon(wait: Waiting): void {
+    this.#ends(wait, false, true);
+  }
+
+  #checkHeld(what: string): void {
+    const { lock } = this;
+    const held = lock instanceof RLock ? lock.isHeldByCaller() : lock.isHeldByThread();
+    if (!held) throw new NotOwnerError(`${what} of a Condition whose lock the caller does not hold`);
+  }
+
+  #signals(): Signals {
+    const { at } = this.cell;
+    return { tickets: at + TICKETS, records: at + RECORDS };
+  }
+
+  protected override describe(): Record<string, unknown> {
+    return { lock: this.lock };
+  }
+}
+
+class Opened {
+  readonly cell: Cell;
+  readonly lock: Lock | RLock | undefined;
+
+  constructor(cell: Cell, lock: Lock | RLock | undefined) {
+    this.cell = cell;
+    this.lock = lock;
+  }
+}
+
+const hasOwnLock = (cell: Cell): boolean => (cell.flags & OWN_LOCK) !== 0;
+
+/** The lock of a condition that is there already: its own, or the named one that it says. */
+function lockOf(cell: Cell): Lock | RLock {
+  if (hasOwnLock(cell)) return new RLock(cell.embedded('rlock') as unknown as LockOptions);
+  const name = readLockName(cell);
+  if (name === undefined) throw new HandleError('the handle of a Condition without the part that names its lock');
+  const [kind, file] = [name.slice(0, 1), name.slice(1)];
+  const lockName = nameOfFile(file);
+  if (lockName === undefined)
+    throw new ForklockError('ERR_FORKLOCK_CORRUPT', "the name of a Condition's lock is damaged");
+  return kind === 'r' ? new RLock({ name: lockName }) : new Lock({ name: lockName });
+}
+
+function openLock(handle: string): Lock | RLock {
+  return handle.startsWith('forklock1:rlock:') ? RLock.from(handle) : Lock.from(handle);
+}
+
+function readLockName(cell: Cell): string | undefined {
+  const { m, at } = cell;
+  const length = m.load(at + LOCK_NAME_LENGTH);
+  if (length <= 0 || length > LOCK_NAME_WORDS * 2) return undefined;
+  const words = m.view.slice(at + LOCK_NAME, at + RECORDS);
+  return String.fromCharCode(...new Uint16Array(words.buffer, 0, length));
+}
+
+function create(lock: unknown, options: NameOptions | undefined): Opened {
+  if (lock !== undefined && !(lock instanceof Lock) && !(lock instanceof RLock)) {
+    throw wrongType('lock', 'a Lock or RLock', lock);
+  }
+  const { name } = options === undefined ? ({} as NameOptions) : (checkObject(options, 'options') as NameOptions);
+  const lockName = name === undefined ? undefined : nameForLock(lock);
+  const cell = Cell.create(
+    {
+      kind: 'condition',
+      bytes: (RECORDS + SLOTS * RECORD_WORDS) * 4,
+      flags: lock === undefined ? OWN_LOCK : 0,
+      init: (words, at) => {
+        if (lock === undefined) header(words, at + CELL_WORDS, 'rlock');
+        if (lockName === undefined) return;
+        const units = new Uint16Array(LOCK_NAME_WORDS * 2);
+        for (let i = 0; i < lockName.length; i++) units[i] = lockName.charCodeAt(i);
+        words.view.set(new Int32Array(units.buffer), at + LOCK_NAME);
+        words.view[at + LOCK_NAME_LENGTH] = lockName.length;
+      },
+      differs: ({ view }, at) =>
+        (view[at]! >>> 8 === OWN_LOCK) === (lock === undefined) ? undefined : 'it has another lock',
+    },
+    name === undefined ? undefined : checkName(name),
+  );
+  if (lockName !== undefined && readLockName(cell) !== lockName) {
+    cell.close();
+    throw new ForklockError('ERR_FORKLOCK_NAME_CONFLICT', `'${name}' is there already, and has another lock`);
+  }
+  return new Opened(cell, lock);
+}
+
+/** A condition that others find by its name must lead them to its lock. */
+function nameForLock(lock: Lock | RLock | undefined): string | undefined {
+  if (lock === undefined) return undefined;
+  if (lock.name === undefined) {
+    throw wrongType('lock', 'a lock with a name of its own, because the Condition has one', lock);
+  }
+  return (lock instanceof RLock ? 'r' : 'l') + fileName(lock.name);
+}
+
+function releaseAll(lock: Lock | RLock): unknown {
+  return lock instanceof RLock ? lock.releaseAll() : lock.release();
+}
+
+function restore(lock: Lock | RLock, saved: unknown): void {
+  if (lock instanceof RLock) lock.restore(saved as Parameters<RLock['restore']>[0]);
+  else lock.acquire();
+}
+
+async function restoreAsync(lock: Lock | RLock, saved: unknown): Promise<void> {
+  if (lock instanceof RLock) await lock.restoreAsync(saved as Parameters<RLock['restoreAsync']>[0]);
+  else await lock.acquireAsync();
+}

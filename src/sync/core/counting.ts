@@ -1,0 +1,154 @@
+import { EVERYONE, isAlive, type Memory } from '../../memory/words.js';
+import { ParkedWait } from '../../wait/wait.js';
+
+/**
+ * The count of a semaphore, in one word, so that a release can check the bound and add in one step:
+ *
+ *   bit 31       somebody may sleep (SLEEPERS)
+ *   bit 30       one more permit, reserved for the participant that `want` names (RESERVED)
+ *   bits 0–29    permits that anybody may take
+ *
+ * A release clears the sleepers' bit and wakes as many as it brought permits; whoever was woken takes its permit with
+ * the bit set again, and wakes another sleeper when permits are left. (With a bit that only sleepers set, and nobody
+ * who passes wakes on, two quick releases wake one of two sleepers.) The rest is as in owned.ts.
+ */
+export interface Count {
+  count: number;
+  /** Word with the most permits there may be. */
+  bound: number;
+  want: number;
+}
+
+const SLEEPERS = -0x80000000;
+const RESERVED = 0x40000000;
+export const MAX_PERMITS = 0x3fffffff;
+
+export function permits(m: Memory, c: Count): number {
+  return permitsIn(m.load(c.count));
+}
+
+function permitsIn(w: number): number {
+  return (w & MAX_PERMITS) + (w & RESERVED ? 1 : 0);
+}
+
+export function tryTakePermit(m: Memory, at: number): boolean {
+  for (;;) {
+    const w = m.load(at);
+    if ((w & MAX_PERMITS) === 0) return false;
+    if (m.cas(at, w, w - 1) === w) return true;
+  }
+}
+
+/** Brings n permits. False: there would be more than the bound, and nothing has changed. */
+export function givePermits(m: Memory, c: Count, n: number): boolean {
+  const bound = Math.min(m.load(c.bound), MAX_PERMITS);
+  for (;;) {
+    const w = m.load(c.count);
+    if (permitsIn(w) + n > bound) return false;
+    if (w >= 0) {
+      if (m.cas(c.count, w, w + n) === w) return true;
+      continue;
+    }
+    const wanted = m.load(c.want);
+    const reserve = wanted !== 0 && (w & RESERVED) === 0 && isAlive(m, wanted);
+    if (wanted !== 0 && !reserve && !isAlive(m, wanted)) m.cas(c.want, wanted, 0);
+    const awake = w & NOT_SLEEPERS;
+    if (m.cas(c.count, w, reserve ? (awake | RESERVED) + (n - 1) : awake + n) !== w) continue;
+    m.wake(c.count, reserve ? EVERYONE : n);
+    return true;
+  }
+}
+
+const NOT_SLEEPERS = 0x7fffffff;
+
+/** Takes a permit. What ends a sleep: a release, a reservation, the death of a participant, a newcomer. */
+export class TakePermit extends ParkedWait {
+  readonly #m: Memory;
+  readonly #c: Count;
+  readonly #patience: number;
+  #parked = false;
+  #lost = 0;
+  #wanted = false;
+
+  constructor(m: Memory, c: Count, patience: number) {
+    super();
+    this.#m = m;
+    this.#c = c;
+    this.#patience = patience;
+    this.word = c.count;
+  }
+
+  step(): boolean {
+    const m = this.#m;
+    const { count, want } = this.#c;
+    if (this.#parked) this.#lost++;
+    for (;;) {
+      const members = m.load(m.membersAt);
+      const w = m.load(count);
+      const keep = this.#parked ? SLEEPERS : 0;
+      if ((w & RESERVED) !== 0 && this.#mayTakeReserved()) {
+        const next = (w & ~RESERVED) | keep;
+        if (m.cas(count, w, next) !== w) continue;
+        this.#taken(next);
+        return true;
+      }
+      if ((w & MAX_PERMITS) > 0) {
+        const next = (w - 1) | keep;
+        if (m.cas(count, w, next) !== w) continue;
+        this.#taken(next);
+        return true;
+      }
+      if (this.#lost >= this.#patience && !this.#wanted) {
+        this.#wanted = m.cas(want, 0, m.me) === 0;
+        if (this.#wanted) continue;
+      }
+      if (w >= 0 && m.cas(count, w, w | SLEEPERS) !== w) continue;
+      this.expected = w | SLEEPERS;
+      this.members = members;
+      this.#parked = true;
+      return false;
+    }
+  }
+
+  #mayTakeReserved(): boolean {
+    const m = this.#m;
+    const name = m.load(this.#c.want);
+    return name === 0 || name === m.me || !isAlive(m, name);
+  }
+
+  #taken(next: number): void {
+    if (this.#parked && (next & MAX_PERMITS) > 0) this.#m.wake(this.#c.count, 1);
+    this.#withdraw();
+  }
+
+  /** A permit that was reserved for this participant, and is not needed, becomes everybody's. */
+  #withdraw(): void {
+    if (!this.#wanted) return;
+    this.#wanted = false;
+    const m = this.#m;
+    const { count, want } = this.#c;
+    m.cas(want, m.me, 0);
+    for (;;) {
+      const w = m.load(count);
+      if ((w & RESERVED) === 0 || !this.#mayTakeReserved()) return;
+      if (m.cas(count, w, (w & ~RESERVED & NOT_SLEEPERS) + 1) !== w) continue;
+      m.wake(count, 1);
+      return;
+    }
+  }
+
+  leave(): void {
+    this.#withdraw();
+    if (!this.#parked) return;
+    const m = this.#m;
+    const { count } = this.#c;
+    for (;;) {
+      const w = m.load(count);
+      if ((w & MAX_PERMITS) > 0) {
+        m.wake(count, 1); // the wake that this wait may have used up goes to the next sleeper
+        return;
+      }
+      if (w < 0 || m.cas(count, w, w | SLEEPERS) === w) return;
+    }
+  }
+}

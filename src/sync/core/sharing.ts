@@ -1,0 +1,201 @@
+import { EVERYONE, generationOf, highOf, isGone, type Memory, slotOf } from '../../memory/words.js';
+import { ParkedWait } from '../../wait/wait.js';
+import { giveBackToSleepers, type OwnedWord, SLEEPERS, Take } from './owned.js';
+
+/**
+ * Readers and writers. The writing side is an owned word (owned.ts). Readers are not counted in one place: each
+ * participant has a word of its own in `readers` (12 bits of its slot's generation, 20 bits of count), which only its
+ * own thread writes. So readers do not disturb each other, and those of the dead are simply not counted.
+ *
+ *   read:  raise the own word, then look at the writers' word: free → reading; else lower the own word again and wait
+ *   write: take the writers' word, then wait until no living participant reads
+ *
+ * One of the two sees the other (Dekker's handshake; it needs sequential consistency). A writer that waits holds
+ * newcomers off, so writers do not starve; readers that lose too often reserve the word as any waiter of an owned word
+ * does, and then let all readers in.
+ */
+export interface Sharing extends OwnedWord {
+  /** Word that grows when a reader leaves while a writer waits: the writer sleeps on it. */
+  drain: number;
+  /** Word with the name of the writer that has the data, as opposed to one that still waits for readers. */
+  inside: number;
+  /** First word of the table of slots. */
+  readers: number;
+}
+
+const COUNT = 0xfffff;
+const tagOf = (name: number): number => (generationOf(name) & 0xfff) << 20;
+
+/** How often this participant reads. */
+export function ownReads(m: Memory, s: Sharing): number {
+  const w = m.load(s.readers + slotOf(m.me));
+  return (w & ~COUNT) === tagOf(m.me) ? w & COUNT : 0;
+}
+
+function addRead(m: Memory, s: Sharing): void {
+  m.store(s.readers + slotOf(m.me), tagOf(m.me) | (ownReads(m, s) + 1));
+}
+
+/** Lowers the own word, and wakes a writer that waits for it. */
+export function dropRead(m: Memory, s: Sharing): void {
+  m.store(s.readers + slotOf(m.me), tagOf(m.me) | (ownReads(m, s) - 1));
+  if (m.load(s.word) === 0) return;
+  m.add(s.drain, 1);
+  m.wake(s.drain, EVERYONE);
+}
+
+/** Living participants' reads. */
+export function reads(m: Memory, s: Sharing): number {
+  let sum = 0;
+  const high = highOf(m);
+  for (let slot = 0; slot < high; slot++) {
+    const w = m.load(s.readers + slot);
+    if ((w & COUNT) === 0 || isGone(m.load(m.aliveAt(slot)))) continue;
+    if ((m.load(m.generationAt(slot)) & 0xfff) << 20 === (w & ~COUNT)) sum += w & COUNT;
+  }
+  return sum;
+}
+
+export function tryRead(m: Memory, s: Sharing): boolean {
+  addRead(m, s);
+  if (m.load(s.word) === 0) return true;
+  dropRead(m, s);
+  return false;
+}
+
+/**
+ * Becomes a reader. Waits as a taker of the writers' word does (its wakes and ends are the same), and having taken it
+ * lets itself and all other readers in.
+ */
+export class TakeRead extends ParkedWait {
+  readonly #m: Memory;
+  readonly #s: Sharing;
+  readonly #take: Take;
+
+  constructor(m: Memory, s: Sharing, patience: number, steal: boolean) {
+    super();
+    this.#m = m;
+    this.#s = s;
+    this.#take = new Take(m, s, patience, steal);
+    this.word = s.word;
+  }
+
+  get deadOwner(): number {
+    return this.#take.deadOwner;
+  }
+
+  step(): boolean {
+    const m = this.#m;
+    const s = this.#s;
+    if (m.load(s.word) === 0 && tryRead(m, s)) {
+      this.#take.leave();
+      return true;
+    }
+    if (this.#take.step()) {
+      if (this.#take.owns) downgrade(m, s, false);
+      return true;
+    }
+    this.expected = this.#take.expected;
+    this.members = this.#take.members;
+    this.owner = this.#take.owner;
+    return false;
+  }
+
+  leave(): void {
+    this.#take.leave();
+  }
+}
+
+/** From writer to reader, with no writer in between. */
+export function downgrade(m: Memory, s: Sharing, repaired: boolean): void {
+  addRead(m, s);
+  leaveWriting(m, s, repaired);
+}
+
+/**
+ * Frees the writers' word. Everybody is woken: readers can all go on at once. Not `repaired`: this participant did not
+ * have the data for writing, so the next writer is still told of one that died.
+ */
+export function leaveWriting(m: Memory, s: Sharing, repaired: boolean): void {
+  m.store(s.inside, 0);
+  if (m.cas(s.word, m.me, 0) === m.me) return;
+  giveBackToSleepers(m, s, m.me | SLEEPERS, repaired);
+  m.wake(s.word, EVERYONE);
+}
+
+/** After the writers' word is taken: waits for the readers. What ends a sleep: `dropRead`; a death; a newcomer. */
+export class Drain extends ParkedWait {
+  readonly #m: Memory;
+  readonly #s: Sharing;
+
+  constructor(m: Memory, s: Sharing) {
+    super();
+    this.#m = m;
+    this.#s = s;
+    this.word = s.drain;
+  }
+
+  step(): boolean {
+    const m = this.#m;
+    const s = this.#s;
+    this.members = m.load(m.membersAt);
+    this.expected = m.load(s.drain);
+    if (reads(m, s) > 0) return false;
+    m.store(s.inside, m.me);
+    return true;
+  }
+
+  leave(): void {
+    leaveWriting(this.#m, this.#s, false);
+  }
+}
+
+/** Writing: first the word, then the readers. One wait, so that it has one deadline. */
+export class TakeWrite extends ParkedWait {
+  readonly #m: Memory;
+  readonly #s: Sharing;
+  readonly #take: Take;
+  readonly #drain: Drain;
+  #taken = false;
+
+  constructor(m: Memory, s: Sharing, patience: number, steal: boolean) {
+    super();
+    this.#m = m;
+    this.#s = s;
+    this.#take = new Take(m, s, patience, steal);
+    this.#drain = new Drain(m, s);
+  }
+
+  get deadOwner(): number {
+    return this.#take.deadOwner;
+  }
+
+  step(): boolean {
+    if (!this.#taken) {
+      if (!this.#take.step()) return this.#sleepAs(this.#take);
+      if (!this.#take.owns) return true;
+      this.#taken = true;
+    }
+    return this.#drain.step() || this.#sleepAs(this.#drain);
+  }
+
+  #sleepAs(wait: ParkedWait): false {
+    this.word = wait.word;
+    this.expected = wait.expected;
+    this.members = wait.members;
+    this.owner = wait.owner;
+    return false;
+  }
+
+  leave(): void {
+    if (this.#taken) this.#drain.leave();
+    else this.#take.leave();
+  }
+}
+
+export function tryWrite(m: Memory, s: Sharing): boolean {
+  if (m.cas(s.word, 0, m.me) !== 0) return false;
+  if (new Drain(m, s).step()) return true;
+  leaveWriting(m, s, false);
+  return false;
+}

@@ -1,0 +1,183 @@
+import { EVERYONE, generationOf, highOf, isGone, type Memory, slotOf } from '../../memory/words.js';
+import { ParkedWait } from '../../wait/wait.js';
+
+/**
+ * The waiters of a condition. All of this changes only under the condition's lock, which is itself safe against the
+ * death of its owner; so there are no races here, only deaths between two words.
+ *
+ * Each participant has a record of five words:
+ *
+ *   tag       generation of its slot + 1: a record with another tag belongs to a participant of former days
+ *   waiting   its waits that have not ended
+ *   granted   notifications for them that none has used yet
+ *   ticket    when its longest wait without a notification began
+ *   signal    grows with each notification: what the waits sleep on (`granted` may fall and rise to the same value)
+ *
+ * A notification is granted to a living participant, the one with the oldest ticket first. When a participant dies
+ * with grants that it has not used, whoever looks next passes them on: no notification is lost in a killed process.
+ */
+export interface Signals {
+  /** Word with the next ticket. */
+  tickets: number;
+  /** First word of the table of records. */
+  records: number;
+}
+
+export const RECORD_WORDS = 5;
+const TAG = 0;
+const WAITING = 1;
+const GRANTED = 2;
+const TICKET = 3;
+const SIGNAL = 4;
+
+const recordAt = (c: Signals, slot: number): number => c.records + slot * RECORD_WORDS;
+const tagOf = (generation: number): number => (generation & 0xfffff) + 1;
+
+function isCurrent(m: Memory, at: number, slot: number): boolean {
+  const alive = m.load(m.aliveAt(slot));
+  return !isGone(alive) && m.load(at + TAG) === tagOf(m.load(m.generationAt(slot)));
+}
+
+/** Begins a wait; the caller has the lock. Returns the ticket. */
+export function enter(m: Memory, c: Signals): number {
+  const slot = slotOf(m.me);
+  const at = recordAt(c, slot);
+  passOnOfDead(m, c);
+  const tag = tagOf(generationOf(m.me));
+  if (m.load(at + TAG) !== tag) {
+    m.store(at + WAITING, 0);
+    m.store(at + GRANTED, 0);
+    m.store(at + TAG, tag);
+  }
+  const ticket = m.add(c.tickets, 1);
+  if (m.load(at + WAITING) === m.load(at + GRANTED)) m.store(at + TICKET, ticket);
+  m.add(at + WAITING, 1);
+  return ticket;
+}
+
+/**
+ * Ends a wait that has been notified; the caller has the lock again. False: it has not (any more), and goes on.
+ * `oldest` is the ticket of this participant's longest other wait, if it has one.
+ */
+export function use(m: Memory, c: Signals, oldest: number | undefined): boolean {
+  const at = recordAt(c, slotOf(m.me));
+  passOnOfDead(m, c);
+  if (m.load(at + GRANTED) <= 0) return false;
+  m.add(at + GRANTED, -1);
+  m.add(at + WAITING, -1);
+  if (oldest !== undefined) m.store(at + TICKET, oldest);
+  return true;
+}
+
+/** Ends a wait that nobody notified in time; the caller has the lock again. */
+export function cancel(m: Memory, c: Signals, oldest: number | undefined): void {
+  const at = recordAt(c, slotOf(m.me));
+  m.add(at + WAITING, -1);
+  if (oldest !== undefined) m.store(at + TICKET, oldest);
+  if (m.load(at + GRANTED) <= m.load(at + WAITING)) return;
+  m.add(at + GRANTED, -1);
+  grant(m, c, 1); // the notification was meant for whoever waits, not for this participant
+}
+
+/** Notifies at most n waits; the caller has the lock. Returns how many. */
+export function notify(m: Memory, c: Signals, n: number): number {
+  passOnOfDead(m, c);
+  return grant(m, c, n);
+}
+
+function grant(m: Memory, c: Signals, n: number): number {
+  let granted = 0;
+  while (granted < n) {
+    const at = oldestWaiting(m, c);
+    if (at < 0) break;
+    m.add(at + GRANTED, 1);
+    m.add(at + SIGNAL, 1);
+    // Its next oldest wait is not known here; it is younger than this one, and says its ticket when it looks.
+    m.add(at + TICKET, 1);
+    // All of the participant's sleepers: only it knows which of them waits longest.
+    m.wake(at + SIGNAL, EVERYONE);
+    granted++;
+  }
+  return granted;
+}
+
+function oldestWaiting(m: Memory, c: Signals): number {
+  let best = -1;
+  let bestTicket = 0;
+  const high = highOf(m);
+  for (let slot = 0; slot < high; slot++) {
+    const at = recordAt(c, slot);
+    if (m.load(at + WAITING) <= m.load(at + GRANTED) || !isCurrent(m, at, slot)) continue;
+    const ticket = m.load(at + TICKET);
+    if (best < 0 || ((ticket - bestTicket) | 0) < 0) {
+      best = at;
+      bestTicket = ticket;
+    }
+  }
+  return best;
+}
+
+/** Whether a participant that is gone has a notification that it did not use. */
+function strandedAt(m: Memory, c: Signals): number {
+  const high = highOf(m);
+  for (let slot = 0; slot < high; slot++) {
+    const at = recordAt(c, slot);
+    if (m.load(at + GRANTED) > 0 && !isCurrent(m, at, slot)) return at;
+  }
+  return -1;
+}
+
+/**
+ * Takes a dead participant's unused notifications away from it and gives them to others. A death in between may give
+ * one of them twice, which a waiter may take for a spurious wakeup; it never loses one.
+ */
+function passOnOfDead(m: Memory, c: Signals): void {
+  for (let at = strandedAt(m, c); at >= 0; at = strandedAt(m, c)) {
+    const unused = Math.min(m.load(at + GRANTED), m.load(at + WAITING));
+    grant(m, c, unused);
+    m.store(at + WAITING, 0);
+    m.store(at + GRANTED, 0);
+  }
+}
+
+/**
+ * The sleep of one wait, without the lock. Done when there is a reason to take the lock and look: a notification for
+ * this participant that no other of its waits is after, or one that a dead participant has left.
+ */
+export class AwaitSignal extends ParkedWait {
+  readonly #m: Memory;
+  readonly #c: Signals;
+  readonly #claims: { count: number };
+  #claimed = false;
+
+  /** `claims.count`: how many of this participant's waits are on their way to use a notification. */
+  constructor(m: Memory, c: Signals, claims: { count: number }) {
+    super();
+    this.#m = m;
+    this.#c = c;
+    this.#claims = claims;
+    this.word = recordAt(c, slotOf(m.me)) + SIGNAL;
+  }
+
+  step(): boolean {
+    const m = this.#m;
+    this.members = m.load(m.membersAt);
+    this.expected = m.load(this.word);
+    if (m.load(this.word - SIGNAL + GRANTED) > this.#claims.count) {
+      this.#claims.count++;
+      this.#claimed = true;
+      return true;
+    }
+    return strandedAt(m, this.#c) >= 0;
+  }
+
+  /** When the wait is over, whether or not it used the notification that it went for. */
+  settle(): void {
+    if (this.#claimed) this.#claims.count--;
+    this.#claimed = false;
+  }
+
+  leave(): void {
+    // Whether a notification came after all is seen, and said, under the lock.
+  }
+}

@@ -1,0 +1,145 @@
+import type { Cell } from '../memory/cell.js';
+import { native } from '../native.js';
+import type { CheckedWait } from '../options.js';
+import type { Wait } from './wait.js';
+
+/** The longest delay that setTimeout takes; longer ones are taken in pieces. */
+const LONGEST_TIMER = 0x7fffffff;
+
+/** Waits whose word a waiter thread sleeps on, by id. */
+const pending = new Map<number, PendingWait>();
+let lastId = 0;
+let listening = false;
+
+function listen(): void {
+  if (listening) return;
+  listening = true;
+  native().onReady(() => {
+    for (let id = native().nextReady(); id >= 0; id = native().nextReady()) {
+      const wait = pending.get(id);
+      pending.delete(id);
+      wait?.woken();
+    }
+  });
+}
+
+function newId(): number {
+  do lastId = (lastId + 1) & 0x7fffffff;
+  while (pending.has(lastId));
+  return lastId;
+}
+
+class PendingWait {
+  readonly #cell: Cell;
+  readonly #wait: Wait;
+  readonly #signal: AbortSignal | undefined;
+  readonly #resolve: (done: boolean) => void;
+  readonly #reject: (reason: unknown) => void;
+  readonly #deadline: number;
+  #timer: NodeJS.Timeout | undefined;
+  #id = -1;
+
+  constructor(
+    cell: Cell,
+    wait: Wait,
+    options: CheckedWait,
+    resolve: (done: boolean) => void,
+    reject: (reason: unknown) => void,
+  ) {
+    this.#cell = cell;
+    this.#wait = wait;
+    this.#signal = options.signal;
+    this.#resolve = resolve;
+    this.#reject = reject;
+    this.#deadline = performance.now() + options.timeout;
+    cell.segment.retain(); // closing the object does not take the memory from under a wait
+    native().countWait(cell.segment.index, cell.index, 1);
+    this.#signal?.addEventListener('abort', this.#abort, { once: true });
+    this.#setTimer();
+    this.#sleep();
+  }
+
+  /** The waiter thread saw a reason to look again. The final step is taken here, on the JavaScript thread. */
+  woken(): void {
+    try {
+      if (this.#wait.step()) this.#settle(() => this.#resolve(true));
+      else this.#sleep();
+    } catch (error) {
+      this.#settle(() => this.#reject(error));
+    }
+  }
+
+  #sleep(): void {
+    const { word, expected, members, owner } = this.#wait;
+    this.#id = newId();
+    pending.set(this.#id, this);
+    native().sleepAsync(this.#id, this.#cell.segment.index, word, expected, members, owner);
+  }
+
+  #wake(): void {
+    pending.delete(this.#id);
+    native().cancelAsync(this.#id);
+  }
+
+  #setTimer(): void {
+    const left = this.#deadline - performance.now();
+    if (left === Number.POSITIVE_INFINITY) return;
+    this.#timer = setTimeout(this.#expire, Math.min(Math.max(left, 0), LONGEST_TIMER));
+  }
+
+  readonly #expire = (): void => {
+    if (performance.now() < this.#deadline) {
+      this.#setTimer();
+      return;
+    }
+    this.#wake();
+    try {
+      if (this.#wait.step()) {
+        this.#settle(() => this.#resolve(true));
+      } else {
+        this.#wait.leave();
+        this.#settle(() => this.#resolve(false));
+      }
+    } catch (error) {
+      this.#settle(() => this.#reject(error));
+    }
+  };
+
+  /** A grant that raced with the abort is given back by `leave`: the caller has nothing. */
+  readonly #abort = (): void => {
+    this.#wake();
+    try {
+      this.#wait.leave();
+      this.#settle(() => this.#reject(this.#signal?.reason));
+    } catch (error) {
+      this.#settle(() => this.#reject(error));
+    }
+  };
+
+  #settle(deliver: () => void): void {
+    clearTimeout(this.#timer);
+    this.#signal?.removeEventListener('abort', this.#abort);
+    native().countWait(this.#cell.segment.index, this.#cell.index, -1);
+    this.#cell.segment.release();
+    deliver();
+  }
+}
+
+/**
+ * Resolves with true when the wait is done, with false after the timeout; rejects with `signal.reason` on abort.
+ * A pending wait keeps the process alive, as a timer does.
+ */
+export function waitAsync(cell: Cell, wait: Wait, options: CheckedWait): Promise<boolean> {
+  try {
+    options.signal?.throwIfAborted();
+    if (wait.step()) return Promise.resolve(true);
+    if (options.timeout <= 0) {
+      wait.leave();
+      return Promise.resolve(false);
+    }
+    listen();
+    return new Promise((resolve, reject) => new PendingWait(cell, wait, options, resolve, reject));
+  } catch (error) {
+    return Promise.reject(error);
+  }
+}

@@ -1,0 +1,39 @@
+import type { Cell } from '../memory/cell.js';
+import { native } from '../native.js';
+import type { Wait } from './wait.js';
+
+/**
+ * The longest uninterrupted native sleep. `worker.terminate()` and `process.exit()` cannot end a native call, only the
+ * JavaScript between two; and a death that no kernel wake announced is noticed by the look after a slice.
+ */
+const SLICE = 50;
+
+/** A function of its own: V8 checks for termination where a function is entered. */
+function sleep(index: number, wait: Wait, ms: number): void {
+  native().sleep(index, wait.word, wait.expected, wait.members, wait.owner, ms);
+}
+
+/**
+ * Blocks the thread until the wait is done (true) or `timeout` ms have passed (false).
+ * What ends a sleep: see `Wait.step`. Signals that kill do; JavaScript signal handlers run only after the wait.
+ */
+export function waitSync(cell: Cell, wait: Wait, timeout: number): boolean {
+  if (wait.step()) return true;
+  if (timeout <= 0) {
+    wait.leave();
+    return false;
+  }
+  const deadline = performance.now() + timeout;
+  const { segment, index } = cell;
+  native().countWait(segment.index, index, 1);
+  try {
+    for (let left = timeout; left > 0; left = deadline - performance.now()) {
+      sleep(segment.index, wait, Math.min(left, SLICE));
+      if (wait.step()) return true;
+    }
+    wait.leave();
+    return false;
+  } finally {
+    native().countWait(segment.index, index, -1);
+  }
+}

@@ -1,0 +1,35 @@
+/**
+ * One wait of one participant, written once for all who can drive it: a thread that blocks (sync.ts), a promise
+ * (async.ts), and the explorer of test/explore, which runs it through every interleaving.
+ */
+export interface Wait {
+  /** What to sleep on after `step` said false: until this word is no longer `expected`. */
+  readonly word: number;
+  readonly expected: number;
+  /** Value of the members word before the step looked at anything: a newcomer after that ends the sleep. */
+  readonly members: number;
+  /** Slot whose end matters most (the owner), or -1. The ends of the other participants are watched too. */
+  readonly owner: number;
+
+  /**
+   * Looks once, and takes what it waits for when that can be had. True: done. False: sleep on `word`, then step again.
+   * Every reason to wake is a reason to look again: a wake, a change, a death, a newcomer, a slice that ran out.
+   */
+  step(): boolean;
+
+  /**
+   * Gives up after a step that said false. Whatever wake this wait may have used up is passed on, and whatever mark
+   * others rely on is put back, so that nobody can tell that the wait ever was.
+   */
+  leave(): void;
+}
+
+/** Base of the waits over shared memory. */
+export abstract class ParkedWait implements Wait {
+  word = 0;
+  expected = 0;
+  members = 0;
+  owner = -1;
+  abstract step(): boolean;
+  abstract leave(): void;
+}
