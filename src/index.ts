@@ -1,5 +1,9 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 
+export { RawArray, SharedArray, SharedArray as Array } from './data/array.js';
+export { SharedMemory, type SharedMemoryOptions } from './data/shared-memory.js';
+export type { ElementOf, ElementType, TypeCode, TypeName, ViewOf } from './data/types.js';
+export { type DataOptions, RawValue, Value } from './data/value.js';
 export {
   BrokenBarrierError,
   ClosedError,

@@ -57,7 +57,7 @@ function load(): Native {
     );
   }
   // For the tests of the fallback: with this the addon behaves as on a kernel without futex_waitv.
-  if (process.env['FORKLOCK_PLAIN_FUTEX'] === '1') addon.forcePlainFutex(true);
+  if (process.env.FORKLOCK_PLAIN_FUTEX === '1') addon.forcePlainFutex(true);
   return addon;
 }
 

@@ -1,8 +1,8 @@
-import { ForklockError, HandleError, NotOwnerError, wrongType } from '../errors.js';
-import { BODY, Cell, header } from '../memory/cell.js';
+import { NotOwnerError } from '../errors.js';
+import { BODY, Cell } from '../memory/cell.js';
 import type { Handle } from '../memory/handle.js';
 import { CELL_WORDS, SLOTS } from '../memory/layout.js';
-import { checkName, fileName, nameOfFile } from '../memory/names.js';
+import { checkName } from '../memory/names.js';
 import { unlinkNamed } from '../memory/shared-object.js';
 import {
   checkFunction,
@@ -15,19 +15,15 @@ import {
 } from '../options.js';
 import { waitAsync } from '../wait/async.js';
 import { waitSync } from '../wait/sync.js';
+import { type AnyLock, initLock, joinHandle, lockDiffers, openLock, planLock, splitHandle } from './attached-lock.js';
 import { AwaitSignal, cancel, enter, notify, RECORD_WORDS, type Signals, use } from './core/signals.js';
-import { Lock, type LockOptions } from './lock.js';
+import type { Lock } from './lock.js';
 import { Lockable } from './lockable.js';
 import { RLock } from './rlock.js';
 
 const TICKETS = BODY;
-/** Flag: the lock is the RLock in the cell after the condition's; else it is an object of its own. */
-const OWN_LOCK = 1;
-/** Length and UTF-16 code units of the name of a lock that has one of its own; only named conditions have this. */
-const LOCK_NAME_LENGTH = BODY + 1;
-const LOCK_NAME = CELL_WORDS * 2;
-const LOCK_NAME_WORDS = 128;
-const RECORDS = LOCK_NAME + LOCK_NAME_WORDS;
+const RECORDS = CELL_WORDS * 2;
+const WORDS = RECORDS + SLOTS * RECORD_WORDS;
 
 /** What all wrappers of one condition share in this thread. */
 interface Local {
@@ -66,7 +62,7 @@ export class Condition extends Lockable {
   constructor(lock?: Lock | RLock, options?: NameOptions) {
     const made = (lock as unknown) instanceof Opened ? (lock as unknown as Opened) : create(lock, options);
     super(made.cell);
-    this.lock = made.lock ?? lockOf(made.cell);
+    this.lock = made.lock;
     const { segment, index } = made.cell;
     let local = segment.locals.get(index) as Local | undefined;
     if (!local) {
@@ -78,12 +74,10 @@ export class Condition extends Lockable {
 
   /** Opens the condition of a handle, with its lock. Error: `ERR_FORKLOCK_INVALID_HANDLE`. */
   static from(handle: Handle | string): Condition {
-    if (typeof handle !== 'string') throw wrongType('handle', 'a handle (string)', handle);
-    const [own, ofLock, ...rest] = handle.split('+');
-    if (rest.length > 0) throw new HandleError('expected a handle of a Condition, got one with too many parts');
+    const [own, ofLock] = splitHandle(handle);
     const cell = Cell.open(own, ['condition']);
     try {
-      return new Condition(new Opened(cell, ofLock === undefined ? lockOf(cell) : openLock(ofLock)) as unknown as Lock);
+      return new Condition(new Opened(cell, openLock(cell, cell.at + WORDS, ofLock)) as unknown as Lock);
     } catch (error) {
       cell.close();
       throw error;
@@ -97,8 +91,7 @@ export class Condition extends Lockable {
 
   /** Names the lock too, where that is an object of its own. */
   override get handle(): Handle {
-    const own = super.handle;
-    return hasOwnLock(this.cell) ? own : (`${own}+${this.lock.handle}` as Handle);
+    return joinHandle(super.handle, this.cell, this.lock);
   }
 
   /** See {@link Lock.acquire}, of the condition's lock. */
@@ -269,90 +262,40 @@ export class Condition extends Lockable {
 
 class Opened {
   readonly cell: Cell;
-  readonly lock: Lock | RLock | undefined;
+  readonly lock: AnyLock;
 
-  constructor(cell: Cell, lock: Lock | RLock | undefined) {
+  constructor(cell: Cell, lock: AnyLock) {
     this.cell = cell;
     this.lock = lock;
   }
 }
 
-const hasOwnLock = (cell: Cell): boolean => (cell.flags & OWN_LOCK) !== 0;
-
-/** The lock of a condition that is there already: its own, or the named one that it says. */
-function lockOf(cell: Cell): Lock | RLock {
-  if (hasOwnLock(cell)) return new RLock(cell.embedded('rlock') as unknown as LockOptions);
-  const name = readLockName(cell);
-  if (name === undefined) throw new HandleError('the handle of a Condition without the part that names its lock');
-  const [kind, file] = [name.slice(0, 1), name.slice(1)];
-  const lockName = nameOfFile(file);
-  if (lockName === undefined)
-    throw new ForklockError('ERR_FORKLOCK_CORRUPT', "the name of a Condition's lock is damaged");
-  return kind === 'r' ? new RLock({ name: lockName }) : new Lock({ name: lockName });
-}
-
-function openLock(handle: string): Lock | RLock {
-  return handle.startsWith('forklock1:rlock:') ? RLock.from(handle) : Lock.from(handle);
-}
-
-function readLockName(cell: Cell): string | undefined {
-  const { m, at } = cell;
-  const length = m.load(at + LOCK_NAME_LENGTH);
-  if (length <= 0 || length > LOCK_NAME_WORDS * 2) return undefined;
-  const words = m.view.slice(at + LOCK_NAME, at + RECORDS);
-  return String.fromCharCode(...new Uint16Array(words.buffer, 0, length));
-}
-
 function create(lock: unknown, options: NameOptions | undefined): Opened {
-  if (lock !== undefined && !(lock instanceof Lock) && !(lock instanceof RLock)) {
-    throw wrongType('lock', 'a Lock or RLock', lock);
-  }
   const { name } = options === undefined ? ({} as NameOptions) : (checkObject(options, 'options') as NameOptions);
-  const lockName = name === undefined ? undefined : nameForLock(lock);
+  const plan = planLock(lock, name);
   const cell = Cell.create(
     {
       kind: 'condition',
-      bytes: (RECORDS + SLOTS * RECORD_WORDS) * 4,
-      flags: lock === undefined ? OWN_LOCK : 0,
-      init: (words, at) => {
-        if (lock === undefined) header(words, at + CELL_WORDS, 'rlock');
-        if (lockName === undefined) return;
-        const units = new Uint16Array(LOCK_NAME_WORDS * 2);
-        for (let i = 0; i < lockName.length; i++) units[i] = lockName.charCodeAt(i);
-        words.view.set(new Int32Array(units.buffer), at + LOCK_NAME);
-        words.view[at + LOCK_NAME_LENGTH] = lockName.length;
-      },
-      differs: ({ view }, at) =>
-        (view[at]! >>> 8 === OWN_LOCK) === (lock === undefined) ? undefined : 'it has another lock',
+      bytes: (WORDS + plan.words) * 4,
+      flags: plan.flags,
+      init: (words, at) => initLock(plan, words, at, at + WORDS),
+      differs: (words, at) => lockDiffers(plan, words, at, at + WORDS),
     },
     name === undefined ? undefined : checkName(name),
   );
-  if (lockName !== undefined && readLockName(cell) !== lockName) {
-    cell.close();
-    throw new ForklockError('ERR_FORKLOCK_NAME_CONFLICT', `'${name}' is there already, and has another lock`);
-  }
-  return new Opened(cell, lock);
+  return new Opened(cell, plan.lock ?? openLock(cell, cell.at + WORDS, undefined));
 }
 
-/** A condition that others find by its name must lead them to its lock. */
-function nameForLock(lock: Lock | RLock | undefined): string | undefined {
-  if (lock === undefined) return undefined;
-  if (lock.name === undefined) {
-    throw wrongType('lock', 'a lock with a name of its own, because the Condition has one', lock);
-  }
-  return (lock instanceof RLock ? 'r' : 'l') + fileName(lock.name);
-}
-
-function releaseAll(lock: Lock | RLock): unknown {
+function releaseAll(lock: AnyLock): unknown {
   return lock instanceof RLock ? lock.releaseAll() : lock.release();
 }
 
-function restore(lock: Lock | RLock, saved: unknown): void {
+function restore(lock: AnyLock, saved: unknown): void {
   if (lock instanceof RLock) lock.restore(saved as Parameters<RLock['restore']>[0]);
   else lock.acquire();
 }
 
-async function restoreAsync(lock: Lock | RLock, saved: unknown): Promise<void> {
+async function restoreAsync(lock: AnyLock, saved: unknown): Promise<void> {
   if (lock instanceof RLock) await lock.restoreAsync(saved as Parameters<RLock['restoreAsync']>[0]);
   else await lock.acquireAsync();
 }

@@ -152,16 +152,12 @@ export class Drain extends ParkedWait {
 
 /** Writing: first the word, then the readers. One wait, so that it has one deadline. */
 export class TakeWrite extends ParkedWait {
-  readonly #m: Memory;
-  readonly #s: Sharing;
   readonly #take: Take;
   readonly #drain: Drain;
   #taken = false;
 
   constructor(m: Memory, s: Sharing, patience: number, steal: boolean) {
     super();
-    this.#m = m;
-    this.#s = s;
     this.#take = new Take(m, s, patience, steal);
     this.#drain = new Drain(m, s);
   }

@@ -1,0 +1,224 @@
+import { randomBytes } from 'node:crypto';
+import { inspect } from 'node:util';
+import { ClosedError, checked, ForklockError, HandleError, outOfRange, SystemError, wrongType } from '../errors.js';
+import { type Handle, hexOfCookie, parseHandle } from '../memory/handle.js';
+import { DATA, DATA_OFFSET } from '../memory/layout.js';
+import { fileName } from '../memory/names.js';
+import { mapSegment, randomCookie } from '../memory/segment.js';
+import { native } from '../native.js';
+import { checkBoolean, checkInteger, checkObject } from '../options.js';
+
+/** Where POSIX `shm_open` keeps its objects on Linux: shm_overview(7). */
+const DIRECTORY = '/dev/shm';
+const MAX_SIZE = 2 ** 40;
+const MAX_NAME = 255;
+
+export interface SharedMemoryOptions {
+  /** POSIX shared memory of this name, as Python's `multiprocessing.shared_memory` makes it. Without: see `create`. */
+  name?: string | undefined;
+  /** Bytes. Needed to create; when attaching, the block's own size counts. */
+  size?: number | undefined;
+  /**
+   * True: makes a new named block, under a random name when none is given; an error when the name is taken.
+   * False or left out: attaches to the block of `name`, or without a name makes an anonymous block, which has no file
+   * and goes with its last user.
+   */
+  create?: boolean | undefined;
+}
+
+/**
+ * A block of bytes that processes and threads share. There is no lock and no structure in it.
+ *
+ * A named block stays until somebody calls `unlink()`, whoever dies. It is the same as a block of Python's
+ * `multiprocessing.shared_memory.SharedMemory` of that name. (Before Python 3.13, and with `track=True` since, a Python
+ * process that attached to a block unlinks it when it ends: that is Python's resource tracker.)
+ * Creation reserves the memory: a full /dev/shm is `ERR_FORKLOCK_SYSTEM` (ENOSPC) here, never a crash later.
+ */
+export class SharedMemory {
+  readonly #index: number;
+  readonly #name: string | undefined;
+  #buffer: SharedArrayBuffer | undefined;
+  readonly #size: number;
+  readonly #lease: Lease;
+
+  /** Errors: wrong arguments; `ERR_FORKLOCK_SYSTEM` with `reason` EEXIST, ENOENT, EACCES, ENOSPC, … */
+  constructor(options: SharedMemoryOptions) {
+    const opened = options instanceof Block ? options : open(options);
+    this.#index = opened.index;
+    this.#name = opened.name;
+    this.#size = opened.size;
+    this.#buffer = opened.buffer;
+    this.#lease = new Lease(opened.index);
+    leases.register(this, this.#lease, this.#lease);
+  }
+
+  /** Opens the block of a handle. Error: `ERR_FORKLOCK_INVALID_HANDLE`. */
+  static from(handle: Handle | string): SharedMemory {
+    const parsed = parseHandle(handle);
+    if (parsed.kind !== 'memory')
+      throw new HandleError(`expected a handle of SharedMemory, got one of '${parsed.kind}'`);
+    const where = parsed.segment;
+    if ('name' in where) return new SharedMemory({ name: where.name });
+    const index = native().openDescriptor(where.pid, where.fd, where.inode, ...where.cookie);
+    if (index < 0) {
+      throw new HandleError('the SharedMemory of this handle is gone', { cause: new SystemError('opening it', index) });
+    }
+    return new SharedMemory(block(index, undefined, DATA_OFFSET) as SharedMemoryOptions);
+  }
+
+  /** Removes a named block's name. Returns false when there is none. */
+  static unlink(name: string): boolean {
+    const result = native().unlinkName(DIRECTORY, checkShmName(name));
+    if (result === -2) return false;
+    checked(result, `unlinking shared memory '${name}'`);
+    return true;
+  }
+
+  /** The bytes. Error: `ERR_FORKLOCK_CLOSED`. */
+  get buffer(): SharedArrayBuffer {
+    if (!this.#buffer) throw new ClosedError('this SharedMemory');
+    return this.#buffer;
+  }
+
+  /** Bytes; known also after `close()`. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** The name, or undefined for an anonymous block. */
+  get name(): string | undefined {
+    return this.#name;
+  }
+
+  /** Opens the same block elsewhere: `SharedMemory.from(handle)`. For an anonymous block, as long as this one is open. */
+  get handle(): Handle {
+    if (!this.#buffer) throw new ClosedError('this SharedMemory');
+    const [fd, inode, , , ...cookie] = native().describe(this.#index) as number[];
+    this.#lease.shared = this.#name === undefined;
+    const where =
+      this.#name !== undefined
+        ? `@${fileName(this.#name)}`
+        : `${process.pid}.${fd}.${inode}.${hexOfCookie(cookie as [number, number, number, number])}`;
+    return `forklock1:memory:${where}:0:0` as Handle;
+  }
+
+  toJSON(): Handle {
+    return this.handle;
+  }
+
+  /** Ends this object's use; the pages go when nothing refers to the buffer any more. Twice is once. */
+  close(): void {
+    if (!this.#buffer) return;
+    this.#buffer = undefined;
+    leases.unregister(this.#lease);
+    this.#lease.end(true);
+  }
+
+  /** Removes the block's name; who has it open keeps it. Error: `ERR_FORKLOCK_SYSTEM` (ENOENT) when it has none any more. */
+  unlink(): void {
+    if (this.#name === undefined)
+      throw new ForklockError('ERR_FORKLOCK_NO_NAME', 'unlink() of an anonymous SharedMemory');
+    if (!SharedMemory.unlink(this.#name)) throw new SystemError(`unlinking shared memory '${this.#name}'`, -2);
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  [inspect.custom](_depth: number, options: object): string {
+    const name = this.#name === undefined ? {} : { name: this.#name };
+    return `SharedMemory ${inspect({ ...name, size: this.#size, closed: this.#buffer === undefined }, options)}`;
+  }
+}
+
+/** How often this environment has each native segment open: the addon counts environments, not objects. */
+const users = new Map<number, number>();
+
+class Lease {
+  readonly #index: number;
+  /** The handle of an anonymous block was read: it may be on its way to somebody who has yet to open it. */
+  shared = false;
+  #ended = false;
+
+  constructor(index: number) {
+    this.#index = index;
+    users.set(index, (users.get(index) ?? 0) + 1);
+  }
+
+  end(explicit: boolean): void {
+    if (this.#ended || (!explicit && this.shared)) return;
+    this.#ended = true;
+    const left = users.get(this.#index)! - 1;
+    if (left > 0) {
+      users.set(this.#index, left);
+      return;
+    }
+    users.delete(this.#index);
+    native().close(this.#index);
+  }
+}
+
+const leases = new FinalizationRegistry<Lease>((lease) => lease.end(false));
+
+class Block {
+  readonly index: number;
+  readonly name: string | undefined;
+  readonly size: number;
+  readonly buffer: SharedArrayBuffer;
+
+  constructor(index: number, name: string | undefined, size: number, buffer: SharedArrayBuffer) {
+    this.index = index;
+    this.name = name;
+    this.size = size;
+    this.buffer = buffer;
+  }
+}
+
+function block(index: number, name: string | undefined, offset: number): object {
+  const size = (native().describe(index) as number[])[3]!;
+  try {
+    return new Block(index, name, size, mapSegment(index, offset, size));
+  } catch (error) {
+    if (!users.has(index)) native().close(index);
+    throw error;
+  }
+}
+
+function open(options: unknown): Block {
+  const { name, size, create = false } = checkObject(options, 'options') as SharedMemoryOptions;
+  checkBoolean(create, 'create');
+  const checkedName = name === undefined ? undefined : checkShmName(name);
+  if (create || checkedName === undefined) {
+    const bytes = checkInteger(size, 'size', 1, MAX_SIZE);
+    return (create ? createNamed(checkedName, bytes) : createAnonymous(bytes)) as Block;
+  }
+  if (size !== undefined) checkInteger(size, 'size', 0, MAX_SIZE);
+  const index = checked(native().openBare(DIRECTORY, checkedName), `attaching to shared memory '${checkedName}'`);
+  return block(index, checkedName, 0) as Block;
+}
+
+function createAnonymous(size: number): object {
+  const index = checked(
+    native().createAnonymous(DATA, size, ...randomCookie()),
+    `making ${size} bytes of shared memory`,
+  );
+  return block(index, undefined, DATA_OFFSET);
+}
+
+function createNamed(name: string | undefined, size: number): object {
+  const tried = name ?? `psm_${randomBytes(4).toString('hex')}`;
+  const index = native().createBare(DIRECTORY, tried, size);
+  if (index === -17 && name === undefined) return createNamed(undefined, size);
+  checked(index, `making shared memory '${tried}' of ${size} bytes`);
+  return block(index, tried, 0);
+}
+
+/** As shm_open(3) takes names: Python's attribute has no leading slash, POSIX programs write one. */
+function checkShmName(name: unknown): string {
+  if (typeof name !== 'string') throw wrongType('name', 'a string', name);
+  const bare = name.replace(/^\//, '');
+  if (bare === '' || bare === '.' || bare === '..' || /[/\0]/.test(bare) || Buffer.byteLength(bare) > MAX_NAME) {
+    throw outOfRange('name', `a file name of 1 to ${MAX_NAME} bytes without slashes`, name);
+  }
+  return bare;
+}
