@@ -110,15 +110,16 @@ void WaiterThread::run() {
     if (entries.empty()) {
       futex_wait(&control_, control, 0);  // ends with add() or the destructor
     } else if (has_waitv()) {
-      sleep_for_all(std::move(entries), control);
+      sleep_for_all(entries, control);
     } else {
       sleep_for_one(entries.front());
     }
+    give_back_wakes(entries);
     report_changed();
   }
 }
 
-void WaiterThread::sleep_for_all(std::vector<Entry> entries, int32_t control) {
+void WaiterThread::sleep_for_all(const std::vector<Entry>& entries, int32_t control) {
   std::vector<WaitvEntry> words(kMaxWaitv);
   unsigned n = 0;
   waitv_entry(&words[n++], &control_, control);
@@ -181,6 +182,20 @@ void WaiterThread::sleep_for_one(const Entry& entry) {
   if (w.segment->header()->members.load() != w.members) return;
   futex_wait(w.word, w.expected, monotonic_ns() + kPlainSlice);
   death_ = true;  // a slice has passed: only a look can tell whether somebody died
+}
+
+// A wait that was cancelled stays in the kernel's queue until this thread has returned from its sleep, and a wake-up
+// that was meant for one who still waits may have gone to it. Another one for nothing does no harm.
+void WaiterThread::give_back_wakes(const std::vector<Entry>& slept_on) {
+  std::vector<Word*> cancelled;
+  {
+    std::lock_guard<std::mutex> guard(mutex_);
+    for (const Entry& e : slept_on) {
+      const auto same = [&e](const Entry& other) { return other.id == e.id; };
+      if (std::none_of(entries_.begin(), entries_.end(), same)) cancelled.push_back(e.watch.word);
+    }
+  }
+  for (Word* word : cancelled) futex_wake(word, 1);
 }
 
 void WaiterThread::report_changed() {

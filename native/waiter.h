@@ -50,8 +50,9 @@ class WaiterThread {
   };
 
   void run();
-  void sleep_for_all(std::vector<Entry> entries, int32_t control);
+  void sleep_for_all(const std::vector<Entry>& entries, int32_t control);
   void sleep_for_one(const Entry& entry);
+  void give_back_wakes(const std::vector<Entry>& slept_on);
   void report_changed();
   void ring();
 

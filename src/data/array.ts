@@ -37,7 +37,7 @@ const RAW_FLAG = 4;
 /** 1 TiB: far beyond any machine's shared memory, and safe to compute with. */
 const MAX_BYTES = 2 ** 40;
 
-/** Elements of one type in shared memory. @internal */
+/** Elements of one type in shared memory. */
 abstract class Elements<T extends TypeName> extends SharedObject implements Iterable<ElementOf<T>> {
   /** @internal */
   protected readonly info: TypeInfo;

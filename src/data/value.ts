@@ -35,7 +35,7 @@ const DATA = BODY + 2;
 const WORDS = CELL_WORDS * 2;
 const RAW_FLAG = 4;
 
-/** An element that is alone in its memory. @internal */
+/** An element that is alone in its memory. */
 abstract class Single<T extends TypeName> extends SharedObject {
   /** @internal */
   protected readonly info: TypeInfo;

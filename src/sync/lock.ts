@@ -47,7 +47,7 @@ const ownedAt = (at: number): OwnedWord => ({ word: at + WORD, died: at + DIED, 
 
 const YES = Promise.resolve(true);
 
-/** What Lock and RLock have in common: an owned word, and what to do about an owner that died. @internal */
+/** What Lock and RLock have in common: an owned word, and what to do about an owner that died. */
 export abstract class OwnedLock extends Lockable {
   /** @internal */
   constructor(cell: Cell) {
