@@ -1,0 +1,41 @@
+// Runs the behaviour tests on other major versions of Node with the addon as it is built, without building it again:
+// one Node-API binary serves them all. The Nodes come from npm as plain packages, without an install script.
+import { execFileSync, spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const MAJORS = process.argv.length > 2 ? process.argv.slice(2) : ['22', '24', '26'];
+const TESTS = ['test/conformance', 'test/data.test.ts', 'test/shared-memory.test.ts', 'test/owner-death', 'test/waiting'];
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const platform = `${process.platform}-${process.arch}`;
+
+function install(major) {
+  const folder = join(root, '.majors', major);
+  const node = join(folder, 'node_modules', `node-${platform}`, 'bin', 'node');
+  if (!existsSync(node)) {
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(join(folder, 'package.json'), '{ "private": true }\n');
+    execFileSync('npm', ['install', '--no-save', '--no-audit', '--no-fund', `node-${platform}@${major}`], {
+      cwd: folder,
+      stdio: ['ignore', 'ignore', 'inherit'],
+    });
+  }
+  return node;
+}
+
+let failed = false;
+for (const major of MAJORS) {
+  const node = install(major);
+  const version = execFileSync(node, ['--version'], { encoding: 'utf8' }).trim();
+  if (!version.startsWith(`v${major}.`)) throw new Error(`expected Node ${major}, got ${version}`);
+  console.log(`\n== Node ${version}, the same addon`);
+  const vitest = join(root, 'node_modules', 'vitest', 'vitest.mjs');
+  const { status } = spawnSync(node, [vitest, 'run', '--reporter=dot', '--reporter=./test/support/closing-line.ts', ...TESTS], {
+    cwd: root,
+    stdio: 'inherit',
+  });
+  failed ||= status !== 0;
+}
+process.exitCode = failed ? 1 : 0;
