@@ -91,17 +91,15 @@ struct Cookie {
 
 // --- segments ---
 
-Value CreateAnonymous(const CallbackInfo& info) {  // type, heap, cookie x 4 -> index
+Value CreateAnonymous(const CallbackInfo& info) {  // type, heap -> index
   int error = 0;
-  const Cookie cookie(info, 2);
-  Segment* s = create_anonymous(number(info, 0), static_cast<uint64_t>(real(info, 1)), cookie.words, &error);
+  Segment* s = create_anonymous(number(info, 0), static_cast<uint64_t>(real(info, 1)), &error);
   return give(info, self(info).keep(s, error));
 }
 
-Value CreateFile(const CallbackInfo& info) {  // directory, heap, cookie x 4 -> index of a file without a name yet
+Value CreateFile(const CallbackInfo& info) {  // directory, heap -> index of a file without a name yet
   int error = 0;
-  const Cookie cookie(info, 2);
-  Segment* s = create_file(text(info, 0).c_str(), static_cast<uint64_t>(real(info, 1)), cookie.words, &error);
+  Segment* s = create_file(text(info, 0).c_str(), static_cast<uint64_t>(real(info, 1)), &error);
   return give(info, self(info).keep(s, error));
 }
 

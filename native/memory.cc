@@ -7,6 +7,7 @@
 #include <linux/memfd.h>
 #include <mutex>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <vector>
@@ -95,7 +96,7 @@ Segment* adopt(int raw, int32_t type, uint64_t heap, bool reserved, int* error) 
   return segment;
 }
 
-void write_header(uint8_t* page, int32_t type, uint64_t heap, const int32_t cookie[4]) {
+int write_header(uint8_t* page, int32_t type, uint64_t heap) {
   Header* h = reinterpret_cast<Header*>(page);
   h->magic = kMagic;
   h->version = kLayoutVersion;
@@ -103,15 +104,15 @@ void write_header(uint8_t* page, int32_t type, uint64_t heap, const int32_t cook
   h->type = type;
   h->heap_low = static_cast<uint32_t>(heap);
   h->heap_high = static_cast<uint32_t>(heap >> 32);
-  memcpy(h->cookie, cookie, sizeof h->cookie);
+  return getrandom(h->cookie, sizeof h->cookie, 0) == static_cast<ssize_t>(sizeof h->cookie) ? 0 : -errno;
 }
 
-int write_header_to(int fd, int32_t type, uint64_t heap, const int32_t cookie[4]) {
+int write_header_to(int fd, int32_t type, uint64_t heap) {
   void* page = mmap(nullptr, kPage, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   if (page == MAP_FAILED) return -errno;
-  write_header(static_cast<uint8_t*>(page), type, heap, cookie);
+  const int result = write_header(static_cast<uint8_t*>(page), type, heap);
   munmap(page, kPage);
-  return 0;
+  return result;
 }
 
 // The header is read from a copy, so that it cannot change between the check and its use.
@@ -155,18 +156,18 @@ std::atomic<int16_t>* Segment::row(uint32_t slot) const {
   return reinterpret_cast<std::atomic<int16_t>*>(base + kHeapOffset + heap + row_bytes(type, heap) * slot);
 }
 
-Segment* create_anonymous(int32_t type, uint64_t heap, const int32_t cookie[4], int* error) {
+Segment* create_anonymous(int32_t type, uint64_t heap, int* error) {
   Descriptor fd(memfd_create("forklock", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   if (fd.fd < 0) return fail(error, errno);
   if (ftruncate(fd.fd, static_cast<off_t>(file_size(type, heap))) != 0) return fail(error, errno);
   // Nobody can shrink it under a mapping, which would turn every access into a SIGBUS.
   if (fcntl(fd.fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) return fail(error, errno);
-  const int failed = write_header_to(fd.fd, type, heap, cookie);
+  const int failed = write_header_to(fd.fd, type, heap);
   if (failed != 0) return fail(error, -failed);
   return adopt(fd.release(), type, heap, false, error);
 }
 
-Segment* create_file(const char* directory, uint64_t heap, const int32_t cookie[4], int* error) {
+Segment* create_file(const char* directory, uint64_t heap, int* error) {
   Descriptor dir(open_private_directory(directory));
   if (dir.fd < 0) return fail(error, -dir.release());
   // No name until it is complete: a crash here leaves nothing behind, and nobody opens half a header.
@@ -177,7 +178,7 @@ Segment* create_file(const char* directory, uint64_t heap, const int32_t cookie[
   const uint64_t rest = heap + row_bytes(kSingle, heap) * kSlots;
   if (fallocate(fd.fd, 0, 0, kPage + kPage) != 0) return fail(error, errno);
   if (fallocate(fd.fd, 0, kHeapOffset, static_cast<off_t>(rest)) != 0) return fail(error, errno);
-  const int failed = write_header_to(fd.fd, kSingle, heap, cookie);
+  const int failed = write_header_to(fd.fd, kSingle, heap);
   if (failed != 0) return fail(error, -failed);
   return adopt(fd.release(), kSingle, heap, true, error);
 }

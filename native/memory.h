@@ -33,8 +33,8 @@ struct Segment {
 
 // All of these return a segment with one more user, or null with *error = -errno.
 // -EBADMSG: a file that is not a segment, or one of another size, version or libc.
-Segment* create_anonymous(int32_t type, uint64_t heap, const int32_t cookie[4], int* error);
-Segment* create_file(const char* directory, uint64_t heap, const int32_t cookie[4], int* error);
+Segment* create_anonymous(int32_t type, uint64_t heap, int* error);
+Segment* create_file(const char* directory, uint64_t heap, int* error);
 Segment* open_file(const char* directory, const char* name, int* error);
 Segment* open_descriptor(int pid, int fd, uint64_t inode, int* error);
 Segment* find_open(uint64_t inode, const int32_t cookie[4]);

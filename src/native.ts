@@ -7,8 +7,8 @@ import { ForklockError } from './errors.js';
  * (the main thread or one worker); a negative result is `-errno`.
  */
 export interface Native {
-  createAnonymous(type: number, heap: number, c0: number, c1: number, c2: number, c3: number): number;
-  createFile(directory: string, heap: number, c0: number, c1: number, c2: number, c3: number): number;
+  createAnonymous(type: number, heap: number): number;
+  createFile(directory: string, heap: number): number;
   publish(index: number, directory: string, name: string): number;
   openFile(directory: string, name: string): number;
   openDescriptor(pid: number, fd: number, inode: number, c0: number, c1: number, c2: number, c3: number): number;

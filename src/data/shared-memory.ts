@@ -1,10 +1,9 @@
-import { randomBytes } from 'node:crypto';
 import { inspect } from 'node:util';
 import { ClosedError, checked, ForklockError, HandleError, outOfRange, SystemError, wrongType } from '../errors.js';
 import { type Handle, hexOfCookie, parseHandle } from '../memory/handle.js';
 import { DATA, DATA_OFFSET } from '../memory/layout.js';
 import { fileName } from '../memory/names.js';
-import { mapSegment, randomCookie } from '../memory/segment.js';
+import { mapSegment } from '../memory/segment.js';
 import { native } from '../native.js';
 import { checkBoolean, checkInteger, checkObject } from '../options.js';
 
@@ -49,7 +48,7 @@ export class SharedMemory {
     this.#size = opened.size;
     this.#buffer = opened.buffer;
     this.#lease = new Lease(opened.index);
-    leases.register(this, this.#lease, this.#lease);
+    leases.register(this, this.#lease);
   }
 
   /** Opens the block of a handle. Error: `ERR_FORKLOCK_INVALID_HANDLE`. */
@@ -110,7 +109,6 @@ export class SharedMemory {
   close(): void {
     if (!this.#buffer) return;
     this.#buffer = undefined;
-    leases.unregister(this.#lease);
     this.#lease.end(true);
   }
 
@@ -198,15 +196,16 @@ function open(options: unknown): Block {
 }
 
 function createAnonymous(size: number): object {
-  const index = checked(
-    native().createAnonymous(DATA, size, ...randomCookie()),
-    `making ${size} bytes of shared memory`,
-  );
+  const index = checked(native().createAnonymous(DATA, size), `making ${size} bytes of shared memory`);
   return block(index, undefined, DATA_OFFSET);
 }
 
 function createNamed(name: string | undefined, size: number): object {
-  const tried = name ?? `psm_${randomBytes(4).toString('hex')}`;
+  const tried =
+    name ??
+    `psm_${Math.floor(Math.random() * 2 ** 32)
+      .toString(16)
+      .padStart(8, '0')}`;
   const index = native().createBare(DIRECTORY, tried, size);
   if (index === -17 && name === undefined) return createNamed(undefined, size);
   checked(index, `making shared memory '${tried}' of ${size} bytes`);

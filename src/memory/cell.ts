@@ -174,7 +174,7 @@ export class Cell {
     this.m = segment.words;
     this.at = HEAP_WORD + index * CELL_WORDS;
     this.#lease = lease;
-    if (lease) leases.register(this, lease, lease);
+    if (lease) leases.register(this, lease);
   }
 
   static create(shape: Shape, name: string | undefined): Cell {
@@ -277,9 +277,7 @@ export class Cell {
   close(): void {
     if (this.closed) return;
     this.m = closedWordsOf(this.kind);
-    if (!this.#lease) return;
-    leases.unregister(this.#lease);
-    this.#lease.end(true);
+    this.#lease?.end(true); // and once more, for nothing, when the wrapper is collected
   }
 }
 

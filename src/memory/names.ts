@@ -1,4 +1,3 @@
-import { mkdirSync } from 'node:fs';
 import { outOfRange, wrongType } from '../errors.js';
 
 /** Where named objects are: one directory a user, so that nobody else can plant or read files there. */
@@ -9,7 +8,7 @@ export function namedDirectory(): string {
 export function ensureNamedDirectory(): string {
   const path = namedDirectory();
   try {
-    mkdirSync(path, { mode: 0o700 });
+    process.getBuiltinModule('node:fs').mkdirSync(path, { mode: 0o700 });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
   }

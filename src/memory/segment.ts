@@ -1,4 +1,3 @@
-import { randomFillSync } from 'node:crypto';
 import { checked, SystemError } from '../errors.js';
 import { native } from '../native.js';
 import {
@@ -16,12 +15,8 @@ import { nameOf, sameGeneration, slotOf, Words } from './words.js';
 
 const PAGE = 4096;
 
+/** Random, made by the addon with the segment. */
 export type Cookie = [number, number, number, number];
-
-export function randomCookie(): Cookie {
-  const words = randomFillSync(new Int32Array(4));
-  return [words[0]!, words[1]!, words[2]!, words[3]!];
-}
 
 /** A `SharedArrayBuffer` whose pages are those of the segment. V8 unmaps it when nothing refers to it any more. */
 export function mapSegment(index: number, offset: number, length: number): SharedArrayBuffer {
@@ -83,10 +78,7 @@ export class Segment {
   static anonymous(type: typeof ARENA | typeof SINGLE, heap: number): Segment {
     checkLayout();
     const bytes = Math.ceil(heap / PAGE) * PAGE;
-    const index = checked(
-      native().createAnonymous(type, bytes, ...randomCookie()),
-      `making ${bytes} bytes of shared memory`,
-    );
+    const index = checked(native().createAnonymous(type, bytes), `making ${bytes} bytes of shared memory`);
     return Segment.#adopt(index, undefined);
   }
 
@@ -94,7 +86,7 @@ export class Segment {
   static file(directory: string, heap: number, name: string): Segment {
     checkLayout();
     const bytes = Math.ceil(heap / PAGE) * PAGE;
-    const index = checked(native().createFile(directory, bytes, ...randomCookie()), `making '${name}' in ${directory}`);
+    const index = checked(native().createFile(directory, bytes), `making '${name}' in ${directory}`);
     return Segment.#adopt(index, name);
   }
 

@@ -1,15 +1,23 @@
 import { inspect } from 'node:util';
-import * as workerThreads from 'node:worker_threads';
 import { checked } from '../errors.js';
 import { native } from '../native.js';
 import { type Cell, KINDS } from './cell.js';
 import type { Handle } from './handle.js';
 import { checkName, ensureNamedDirectory, fileName } from './names.js';
 
-/** Node ≥ 22.10: makes `postMessage` of a wrapper fail loudly, where structured clone would drop all that matters. */
-const markAsUncloneable: ((value: object) => void) | undefined = (
-  workerThreads as { markAsUncloneable?: (value: object) => void }
-).markAsUncloneable;
+type Mark = (value: object) => void;
+
+let mark: Mark | undefined;
+
+/**
+ * Makes `postMessage` of a wrapper fail loudly (Node ≥ 22.10), where structured clone would drop all that matters.
+ * Found at the first use: loading `node:worker_threads` takes longer than all of this package.
+ */
+function markAsUncloneable(value: object): void {
+  mark ??=
+    (process.getBuiltinModule('node:worker_threads') as { markAsUncloneable?: Mark }).markAsUncloneable ?? (() => {});
+  mark(value);
+}
 
 /** What every shared object can do. */
 export abstract class SharedObject {
@@ -20,7 +28,7 @@ export abstract class SharedObject {
   constructor(cell: Cell) {
     this.cell = cell;
     Object.defineProperty(this, 'cell', { enumerable: false });
-    markAsUncloneable?.(this);
+    markAsUncloneable(this);
   }
 
   /**

@@ -118,6 +118,12 @@ export class RLock extends OwnedLock {
   /** Gives back one level. Error: `NotOwnerError` when the caller does not hold the lock; nothing has changed then. */
   release(): void {
     const { m, at } = this.cell;
+    const local = this.#local;
+    if (local.holder === THREAD && m.view[at + DEPTH] === 1) {
+      local.holder = undefined;
+      if (m.cas(at + WORD, m.me, 0) === m.me) return;
+      local.holder = THREAD;
+    }
     const depth = this.#checkedDepth('release()');
     if (depth > 1) {
       m.store(at + DEPTH, depth - 1);

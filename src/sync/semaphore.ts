@@ -48,6 +48,7 @@ const YES = Promise.resolve(true);
  */
 export class Semaphore extends Lockable {
   readonly #recover: boolean;
+  readonly #count: Count;
 
   /**
    * A new semaphore with `permits` (0 to 1,073,741,823; with `recover` 1 to 16,384), or with `name` the one of that
@@ -55,7 +56,10 @@ export class Semaphore extends Lockable {
    */
   constructor(permits: number = 1, options?: SemaphoreOptions) {
     super((permits as unknown) instanceof Cell ? (permits as unknown as Cell) : create('semaphore', permits, options));
+    const { m, at } = this.cell;
     this.#recover = (this.cell.flags & RECOVER) !== 0;
+    const bound = Math.max(0, Math.min(m.load(at + BOUND), MAX_PERMITS));
+    this.#count = { count: at + COUNT, want: at + WANT, bound };
   }
 
   /** Opens the semaphore of a handle. Error: `ERR_FORKLOCK_INVALID_HANDLE`. */
@@ -71,7 +75,7 @@ export class Semaphore extends Lockable {
   /** Permits that can be taken now. */
   get value(): number {
     const { m } = this.cell;
-    return this.#recover ? freePermits(m, this.#table()) : permits(m, this.#count());
+    return this.#recover ? freePermits(m, this.#table()) : permits(m, this.#count);
   }
 
   /** Blocks the thread until a permit is taken: true. After `timeout` ms: false. */
@@ -113,17 +117,12 @@ export class Semaphore extends Lockable {
     if (this.#recover) {
       if (!giveRows(m, this.#table(), n))
         throw new NotOwnerError(`release(${n}) of more permits than this thread holds`);
-    } else if (!givePermits(m, this.#count(), n)) {
+    } else if (!givePermits(m, this.#count, n)) {
       throw new ForklockError(
         'ERR_FORKLOCK_OVER_RELEASE',
-        `release(${n}): expected at most ${m.load(this.cell.at + BOUND)} permits in all, and ${this.value} are free already`,
+        `release(${n}): expected at most ${this.#count.bound} permits in all, and ${this.value} are free already`,
       );
     }
-  }
-
-  #count(): Count {
-    const { at } = this.cell;
-    return { count: at + COUNT, bound: at + BOUND, want: at + WANT };
   }
 
   #table(): Permits {
@@ -135,7 +134,7 @@ export class Semaphore extends Lockable {
 
   #wait(patience: number): TakePermit | TakeRow {
     const { m } = this.cell;
-    return this.#recover ? new TakeRow(m, this.#table(), patience) : new TakePermit(m, this.#count(), patience);
+    return this.#recover ? new TakeRow(m, this.#table(), patience) : new TakePermit(m, this.#count, patience);
   }
 
   protected override describe(): Record<string, unknown> {

@@ -13,10 +13,12 @@ import { ParkedWait } from '../../wait/wait.js';
  * who passes wakes on, two quick releases wake one of two sleepers.) The rest is as in owned.ts.
  */
 export interface Count {
+  /** The word. */
   count: number;
-  /** Word with the most permits there may be. */
-  bound: number;
+  /** Word with the name of a participant that has lost too often. */
   want: number;
+  /** How many permits there may be at most: not a word, because it never changes. */
+  bound: number;
 }
 
 const SLEEPERS = -0x80000000;
@@ -41,10 +43,9 @@ export function tryTakePermit(m: Memory, at: number): boolean {
 
 /** Brings n permits. False: there would be more than the bound, and nothing has changed. */
 export function givePermits(m: Memory, c: Count, n: number): boolean {
-  const bound = Math.min(m.load(c.bound), MAX_PERMITS);
   for (;;) {
     const w = m.load(c.count);
-    if (permitsIn(w) + n > bound) return false;
+    if (permitsIn(w) + n > c.bound) return false;
     if (w >= 0) {
       if (m.cas(c.count, w, w + n) === w) return true;
       continue;
