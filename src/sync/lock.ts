@@ -42,8 +42,9 @@ const DIED = BODY + 1;
 const WANT = BODY + 2;
 /** Word of an RLock: how often its owner has acquired it. */
 export const DEPTH = BODY + 3;
+const TURN = BODY + 4;
 
-const ownedAt = (at: number): OwnedWord => ({ word: at + WORD, died: at + DIED, want: at + WANT });
+const ownedAt = (at: number): OwnedWord => ({ word: at + WORD, died: at + DIED, want: at + WANT, turn: at + TURN });
 
 const YES = Promise.resolve(true);
 

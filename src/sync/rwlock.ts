@@ -30,6 +30,7 @@ const DIED = BODY + 1;
 const WANT = BODY + 2;
 const DRAIN = BODY + 3;
 const INSIDE = BODY + 4;
+const TURN = BODY + 5;
 const READERS = 16;
 
 const YES = Promise.resolve(true);
@@ -39,6 +40,7 @@ function sharingAt(at: number): Sharing {
     word: at + WORD,
     died: at + DIED,
     want: at + WANT,
+    turn: at + TURN,
     drain: at + DRAIN,
     inside: at + INSIDE,
     readers: at + READERS,

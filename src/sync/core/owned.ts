@@ -8,7 +8,10 @@ import { ParkedWait } from '../../wait/wait.js';
  *   0                    | free
  *   name                 | owned; nobody sleeps
  *   name | SLEEPERS      | owned; somebody may sleep, so the release must wake one
- *   RESERVED | SLEEPERS  | free, but only for the participant that `want` names, as long as it lives and wants it
+ *   a reservation        | free, but only for the participant that `want` names, as long as it lives and wants it
+ *
+ * A reservation has RESERVED where a name has its slot, a number that no other recent one has, and SLEEPERS. The number
+ * keeps a waiter that looked at an earlier one, which was good, from going to sleep on a later one that is void.
  *
  * The bit may be set without a sleeper (one wake for nothing); it may not be missing while somebody sleeps, except
  * where a woken one is on its way. Hence: who has slept takes the word with the bit set, and who gives up after a
@@ -27,6 +30,8 @@ export interface OwnedWord {
   died: number;
   /** Word with the name of a participant that has lost too often. */
   want: number;
+  /** Word that numbers the reservations. */
+  turn: number;
   /**
    * Where owning the word is not yet having the data (a writer that waits for readers): word with the name of the
    * owner that has it. Who takes the word and finds a name there knows that its bearer died with the data in hand.
@@ -37,6 +42,10 @@ export interface OwnedWord {
 export const SLEEPERS = -0x80000000;
 const NAME = 0x7fffffff;
 const RESERVED = 0x7ff;
+const TURNS = 0xfffff;
+
+const isReserved = (w: number): boolean => (w & RESERVED) === RESERVED;
+const reservation = (turn: number): number => RESERVED | ((turn & TURNS) << 11) | SLEEPERS;
 
 /** Lost races for the word after which a waiter asks for a reservation. */
 export const PATIENT = 16;
@@ -45,7 +54,7 @@ export const IMPATIENT = 3;
 /** The name in the word; 0 when it is free or reserved. */
 export function ownerOf(w: number): number {
   const name = w & NAME;
-  return name === RESERVED ? 0 : name;
+  return isReserved(w) ? 0 : name;
 }
 
 export function tryTake(m: Memory, at: number): boolean {
@@ -98,7 +107,7 @@ export class Take extends ParkedWait {
       const w = m.load(o.word);
       const name = w & NAME;
       let blocker: number;
-      if (name === 0 || name === RESERVED) {
+      if (name === 0 || isReserved(w)) {
         blocker = name === 0 ? 0 : reservedForOther(m, o);
         if (blocker === 0) {
           if (m.cas(o.word, w, m.me | this.#keep | (w & SLEEPERS)) !== w) continue;
@@ -153,8 +162,7 @@ export class Take extends ParkedWait {
     if (!this.#parked) return;
     for (;;) {
       const w = m.load(o.word);
-      const name = w & NAME;
-      if (name === RESERVED && reservedForOther(m, o) === 0) {
+      if (isReserved(w) && reservedForOther(m, o) === 0) {
         // Perhaps for this one, which does not want it any more.
         if (m.cas(o.word, w, 0) !== w) continue;
         m.wake(o.word, 1);
@@ -169,15 +177,6 @@ export class Take extends ParkedWait {
   }
 }
 
-/** Gives the word back. False: the caller does not own it, and nothing has changed. */
-export function giveBack(m: Memory, o: OwnedWord): boolean {
-  const w = m.cas(o.word, m.me, 0);
-  if (w === m.me) return true;
-  if ((w & NAME) !== m.me) return false;
-  giveBackToSleepers(m, o, w);
-  return true;
-}
-
 /**
  * The slow half of a release: `w`, with the bit, is what the word is. False when it no longer is (only possible when
  * somebody else than the owner releases). Not `repaired`: the next owner is still told of the one that died.
@@ -187,7 +186,7 @@ export function giveBackToSleepers(m: Memory, o: OwnedWord, w: number, repaired 
   const reserve = wanted !== 0 && isAlive(m, wanted);
   if (repaired && m.load(o.died) !== 0) m.store(o.died, 0);
   if (wanted !== 0 && !reserve) m.cas(o.want, wanted, 0);
-  if (m.cas(o.word, w, reserve ? RESERVED | SLEEPERS : 0) !== w) return false;
+  if (m.cas(o.word, w, reserve ? reservation(m.add(o.turn, 1)) : 0) !== w) return false;
   // Wakes: Take.step. A reservation wakes everybody, because a futex cannot be told whom to wake.
   m.wake(o.word, reserve ? EVERYONE : 1);
   return true;
