@@ -238,20 +238,21 @@ Value Sum(const CallbackInfo& info) {
 
 // --- waiting ---
 
-bool read_watch(const CallbackInfo& info, size_t first, Watch* w) {  // index, word, expected, members, owner
+bool read_watch(const CallbackInfo& info, size_t first, Watch* w) {  // index, word, expected, members, owner, dead
   w->segment = self(info).at(number(info, first));
   if (w->segment == nullptr) return false;
   w->word = w->segment->word(info[first + 1].As<Napi::Number>().Uint32Value());
   w->expected = number(info, first + 2);
   w->members = number(info, first + 3);
   w->owner = number(info, first + 4);
+  w->dead = number(info, first + 5);
   return w->word != nullptr;
 }
 
-Value Sleep(const CallbackInfo& info) {  // index, word, expected, members, owner, ms
+Value Sleep(const CallbackInfo& info) {  // index, word, expected, members, owner, dead, ms
   Watch w;
   if (!read_watch(info, 0, &w)) return give(info, -EINVAL);
-  sleep_on(w, real(info, 5));
+  sleep_on(w, real(info, 6));
   return give(info, 0);
 }
 
@@ -290,7 +291,7 @@ Value OnReady(const CallbackInfo& info) {  // callback: called, without argument
   return give(info, 0);
 }
 
-Value SleepAsync(const CallbackInfo& info) {  // id, index, word, expected, members, owner
+Value SleepAsync(const CallbackInfo& info) {  // id, index, word, expected, members, owner, dead
   Environment& e = self(info);
   Watch w;
   if (!read_watch(info, 1, &w)) return give(info, -EINVAL);

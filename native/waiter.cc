@@ -19,8 +19,24 @@ struct Slept {
   int32_t value;
 };
 
+int count_dead(const Segment* segment) {
+  int dead = 0;
+  for (uint32_t i = 0; i < segment->high(); i++) dead += is_gone(alive_word(segment, i)->load());
+  return dead;
+}
+
+// Whether what the caller looked at may have changed already, apart from the word, which the kernel compares.
+bool is_stale(const Watch& w) {
+  if (w.segment->header()->members.load() != w.members) return true;
+  if (w.owner >= 0 && static_cast<uint32_t>(w.owner) < w.segment->high() &&
+      is_gone(alive_word(w.segment, static_cast<uint32_t>(w.owner))->load())) {
+    return true;
+  }
+  return w.dead >= 0 && count_dead(w.segment) != w.dead;
+}
+
 // The participants to watch besides the word itself: the owner first, then everybody who may have been woken for us
-// and then have died. Dead ones are left out: their end came before the word was compared.
+// and then have died. Dead ones are left out: is_stale comes after this, and sees an end that the caller did not.
 unsigned choose_watched(const Watch& w, Slept* out, unsigned room) {
   unsigned n = 0;
   const uint32_t high = w.segment->high();
@@ -40,12 +56,12 @@ unsigned choose_watched(const Watch& w, Slept* out, unsigned room) {
 void sleep_on(const Watch& w, double ms) {
   const uint64_t until = monotonic_ns() + static_cast<uint64_t>(ms * kMillisecond);
   if (!has_waitv()) {
-    if (w.segment->header()->members.load() == w.members) futex_wait(w.word, w.expected, until);
+    if (!is_stale(w)) futex_wait(w.word, w.expected, until);
     return;
   }
   Slept slept[kSyncWatched];
   const unsigned n = choose_watched(w, slept, kSyncWatched);
-  if (w.owner >= 0 && n > 0 && is_gone(slept[0].value)) return;  // it ended after the caller's look
+  if (is_stale(w)) return;
   WaitvEntry entries[2 + kSyncWatched];
   waitv_entry(&entries[0], w.word, w.expected);
   waitv_entry(&entries[1], &w.segment->header()->members, w.members);
@@ -147,15 +163,12 @@ void WaiterThread::sleep_for_all(const std::vector<Entry>& entries, int32_t cont
     if (e.watch.owner < 0 || static_cast<uint32_t>(e.watch.owner) >= e.watch.segment->high()) continue;
     watch(e.watch.segment, static_cast<uint32_t>(e.watch.owner));
   }
-  for (const Alive& a : watched_) {
-    if (is_gone(a.value)) death_ = true;  // an owner ended after the JS thread's look: it must look again
-  }
   for (Segment* segment : segments) {
     if (n < kMaxWaitv) {
       for (const Entry& e : entries) {
         if (e.watch.segment == segment) {
           waitv_entry(&words[n++], &segment->header()->members, e.watch.members);
-          break;  // entries with an older value are reported by report_changed before the next sleep
+          break;  // an entry with an older value is stale, and reported before the next sleep
         }
       }
     } else {
@@ -165,9 +178,8 @@ void WaiterThread::sleep_for_all(const std::vector<Entry>& entries, int32_t cont
       if (!is_gone(alive_word(segment, i)->load())) watch(segment, i);
     }
   }
-  if (death_) return;
   for (const Entry& e : entries) {
-    if (e.watch.segment->header()->members.load() != e.watch.members) return;
+    if (is_stale(e.watch)) return;
   }
   futex_waitv(words.data(), n, all ? 0 : monotonic_ns() + kPartialSlice);
   for (const Alive& a : watched_) {
@@ -179,7 +191,7 @@ void WaiterThread::sleep_for_all(const std::vector<Entry>& entries, int32_t cont
 
 void WaiterThread::sleep_for_one(const Entry& entry) {
   const Watch& w = entry.watch;
-  if (w.segment->header()->members.load() != w.members) return;
+  if (is_stale(w)) return;
   futex_wait(w.word, w.expected, monotonic_ns() + kPlainSlice);
   death_ = true;  // a slice has passed: only a look can tell whether somebody died
 }
@@ -204,8 +216,7 @@ void WaiterThread::report_changed() {
     std::lock_guard<std::mutex> guard(mutex_);
     for (size_t i = 0; i < entries_.size();) {
       const Watch& w = entries_[i].watch;
-      const bool changed =
-          w.word->load() != w.expected || w.segment->header()->members.load() != w.members || death_;
+      const bool changed = death_ || w.word->load() != w.expected || is_stale(w);
       if (changed) {
         done.push_back(entries_[i].id);
         entries_.erase(entries_.begin() + static_cast<std::ptrdiff_t>(i));

@@ -22,6 +22,7 @@ struct Watch {
   int32_t expected;
   int32_t members;
   int owner;  // slot whose end matters most, watched even when not all fit; -1: none
+  int dead;   // how many slots had nobody living in them when the caller began to look; -1: does not matter
 };
 
 // Sleeps for at most `ms`. One call is one slice: the caller looks again, whatever the reason for the return.

@@ -24,10 +24,26 @@ export interface Native {
   countWait(index: number, cell: number, by: number): number;
   /** Over the living participants: waits on the cell (`what` 0), or participants that have it open (1). */
   sum(index: number, cell: number, what: number): number;
-  sleep(index: number, word: number, expected: number, members: number, owner: number, ms: number): number;
+  sleep(
+    index: number,
+    word: number,
+    expected: number,
+    members: number,
+    owner: number,
+    dead: number,
+    ms: number,
+  ): number;
   wake(index: number, word: number, n: number): number;
   onReady(callback: () => void): number;
-  sleepAsync(id: number, index: number, word: number, expected: number, members: number, owner: number): number;
+  sleepAsync(
+    id: number,
+    index: number,
+    word: number,
+    expected: number,
+    members: number,
+    owner: number,
+    dead: number,
+  ): number;
   cancelAsync(id: number): number;
   nextReady(): number;
   waiterThreads(): number;

@@ -72,19 +72,51 @@ function closedWordsOf(kind: Kind): ClosedWords {
   return words;
 }
 
-/** What keeps an object's memory: given back when its wrapper is closed or collected. */
+/** Says whether this participant holds an object of a kind: a lock, a permit, a side of an RWLock. */
+type Held = (words: Words, at: number) => boolean;
+
+const heldOf = new Map<Kind, Held>();
+
+/** Each class that can be held says how to see it; see `Lease`. */
+export function whenHeld(kind: Kind, held: Held): void {
+  heldOf.set(kind, held);
+}
+
+/** Closed, but still held by this thread. */
+const lingering = new Set<Lease>();
+
+/**
+ * What keeps an object's memory: given back when its wrapper is closed or collected. But a thread that leaves a segment
+ * looks dead to the others, so while it still holds the object, or a wait of it is pending, it stays.
+ */
 class Lease {
   readonly segment: Segment;
+  readonly kind: Kind;
   readonly cell: number;
   readonly block: Block | undefined;
   /** The handle was read: somebody may be about to open it. */
   shared = false;
+  #pending = 0;
+  #over = false;
   #ended = false;
 
-  constructor(segment: Segment, cell: number, block: Block | undefined) {
+  constructor(segment: Segment, kind: Kind, cell: number, block: Block | undefined) {
     this.segment = segment;
+    this.kind = kind;
     this.cell = cell;
     this.block = block;
+    for (const lease of lingering) lease.#tryToEnd();
+  }
+
+  /** A wait begins. */
+  retain(): void {
+    this.#pending++;
+  }
+
+  /** A wait has ended. */
+  release(): void {
+    this.#pending--;
+    this.#tryToEnd();
   }
 
   /**
@@ -92,14 +124,36 @@ class Lease {
    * handle may be on its way to a process that has yet to open it. `close()` says that it is not.
    */
   end(explicit: boolean): void {
-    if (this.#ended || (!explicit && this.shared && this.#mine)) return;
-    this.#ended = true;
+    if (!explicit && this.shared && this.#mine) return;
+    this.#over = true;
+    this.#tryToEnd();
+  }
+
+  #tryToEnd(): void {
+    if (!this.#over || this.#ended || this.#pending > 0) return;
     if (this.block) {
+      this.#ended = true;
       free(this.block, this.shared);
+    } else if (this.#held) {
+      lingering.add(this);
     } else {
+      this.#ended = true;
+      lingering.delete(this);
       unuse(this.segment, this.cell);
       this.segment.release();
     }
+  }
+
+  get #held(): boolean {
+    const at = HEAP_WORD + this.cell * CELL_WORDS;
+    const embedded = at + CELL_WORDS;
+    const { words } = this.segment;
+    return (
+      heldOf.get(this.kind)?.(words, at) === true ||
+      (embedded < words.view.length &&
+        (words.load(embedded) & 0xff) === KINDS.rlock.id &&
+        heldOf.get('rlock')?.(words, embedded) === true)
+    );
   }
 
   get #mine(): boolean {
@@ -184,12 +238,12 @@ export class Cell {
       segment.retain();
       use(segment, 0);
       fill(segment, 0, shape);
-      return new Cell(shape.kind, segment, 0, new Lease(segment, 0, undefined));
+      return new Cell(shape.kind, segment, 0, new Lease(segment, shape.kind, 0, undefined));
     }
     const block = allocate(shape.bytes);
     const { segment } = block.arena;
     fill(segment, block.cell, shape);
-    return new Cell(shape.kind, segment, block.cell, new Lease(segment, block.cell, block));
+    return new Cell(shape.kind, segment, block.cell, new Lease(segment, shape.kind, block.cell, block));
   }
 
   static #named(shape: Shape, name: string): Cell {
@@ -212,7 +266,7 @@ export class Cell {
   static #opened(kind: Kind, segment: Segment, index: number): Cell {
     segment.retain();
     use(segment, index);
-    return new Cell(kind, segment, index, new Lease(segment, index, undefined));
+    return new Cell(kind, segment, index, new Lease(segment, kind, index, undefined));
   }
 
   /** Opens the object of a handle. The use is marked before the cookie is checked: see `giveUnlessUsed` in arena.ts. */
@@ -272,6 +326,16 @@ export class Cell {
   get waiting(): number {
     this.m.load(this.at); // throws when it is closed
     return Math.max(0, native().sum(this.segment.index, this.index, 0));
+  }
+
+  /** A wait on the object begins: closing it does not take the memory from under the wait. */
+  retain(): void {
+    for (let cell: Cell | undefined = this; cell; cell = cell.owner) cell.#lease?.retain();
+  }
+
+  /** A wait on the object has ended. */
+  release(): void {
+    for (let cell: Cell | undefined = this; cell; cell = cell.owner) cell.#lease?.release();
   }
 
   close(): void {

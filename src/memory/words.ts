@@ -109,3 +109,11 @@ export function isAlive(m: Memory, name: number): boolean {
 export function highOf(m: Memory): number {
   return Math.max(0, Math.min(SLOTS, m.load(m.highAt)));
 }
+
+/** How many slots have nobody living in them. */
+export function countDead(m: Memory): number {
+  let dead = 0;
+  const high = highOf(m);
+  for (let slot = 0; slot < high; slot++) if (isGone(m.load(m.aliveAt(slot)))) dead++;
+  return dead;
+}

@@ -1,5 +1,5 @@
 import { DeadlockError, NotOwnerError } from '../errors.js';
-import { BODY, Cell } from '../memory/cell.js';
+import { BODY, Cell, whenHeld } from '../memory/cell.js';
 import type { Handle } from '../memory/handle.js';
 import { checkName } from '../memory/names.js';
 import { unlinkNamed } from '../memory/shared-object.js';
@@ -47,6 +47,8 @@ const TURN = BODY + 4;
 const ownedAt = (at: number): OwnedWord => ({ word: at + WORD, died: at + DIED, want: at + WANT, turn: at + TURN });
 
 const YES = Promise.resolve(true);
+
+for (const kind of ['lock', 'rlock'] as const) whenHeld(kind, (m, at) => ownerOf(m.load(at + WORD)) === m.me);
 
 /** What Lock and RLock have in common: an owned word, and what to do about an owner that died. */
 export abstract class OwnedLock extends Lockable {

@@ -1,5 +1,5 @@
 import { DeadlockError, NotOwnerError } from '../errors.js';
-import { BODY, Cell } from '../memory/cell.js';
+import { BODY, Cell, whenHeld } from '../memory/cell.js';
 import type { Handle } from '../memory/handle.js';
 import { SLOTS } from '../memory/layout.js';
 import { checkName } from '../memory/names.js';
@@ -46,6 +46,8 @@ function sharingAt(at: number): Sharing {
     readers: at + READERS,
   };
 }
+
+whenHeld('rwlock', (m, at) => ownerOf(m.load(at + WORD)) === m.me || ownReads(m, sharingAt(at)) > 0);
 
 /** One side of an {@link RWLock}: the same face as a Lock's. */
 export abstract class Side implements Acquirable {

@@ -1,8 +1,9 @@
 import { ForklockError, NotOwnerError } from '../errors.js';
-import { BODY, Cell } from '../memory/cell.js';
+import { BODY, Cell, whenHeld } from '../memory/cell.js';
 import type { Handle } from '../memory/handle.js';
 import { checkName } from '../memory/names.js';
 import { unlinkNamed } from '../memory/shared-object.js';
+import type { Words } from '../memory/words.js';
 import {
   type CheckedWait,
   checkBoolean,
@@ -17,7 +18,7 @@ import { waitAsync } from '../wait/async.js';
 import { waitSync } from '../wait/sync.js';
 import { type Count, givePermits, MAX_PERMITS, permits, TakePermit, tryTakePermit } from './core/counting.js';
 import { IMPATIENT, PATIENT } from './core/owned.js';
-import { freePermits, giveRows, type Permits, TakeRow, tryTakeRow } from './core/permits.js';
+import { freePermits, giveRows, heldBy, type Permits, TakeRow, tryTakeRow } from './core/permits.js';
 import { Lockable } from './lockable.js';
 
 export interface SemaphoreOptions extends NameOptions {
@@ -37,6 +38,16 @@ const MAX_RECOVERABLE = 16_384;
 
 const YES = Promise.resolve(true);
 
+function tableAt(m: Words, at: number): Permits {
+  // The size is shared memory: what it says must fit into the segment.
+  const size = Math.max(0, Math.min(m.load(at + SIZE), MAX_RECOVERABLE, m.view.length - (at + TABLE)));
+  return { sequence: at + COUNT, want: at + WANT, table: at + TABLE, size };
+}
+
+for (const kind of ['semaphore', 'bounded-semaphore'] as const) {
+  whenHeld(kind, (m, at) => m.load(at) >>> 8 === RECOVER && heldBy(m, tableAt(m, at), m.me) > 0);
+}
+
 /**
  * Counts permits: `acquire` takes one or waits, `release` brings some. Over processes and threads.
  *
@@ -51,7 +62,7 @@ export class Semaphore extends Lockable {
   readonly #count: Count;
 
   /**
-   * A new semaphore with `permits` (0 to 1,073,741,823; with `recover` 1 to 16,384), or with `name` the one of that
+   * A new semaphore with `permits` (0 to 16,777,215; with `recover` 1 to 16,384), or with `name` the one of that
    * name. Errors: `ERR_FORKLOCK_NAME_CONFLICT`, `ERR_FORKLOCK_SYSTEM`, wrong arguments.
    */
   constructor(permits: number = 1, options?: SemaphoreOptions) {
@@ -126,10 +137,7 @@ export class Semaphore extends Lockable {
   }
 
   #table(): Permits {
-    const { m, at } = this.cell;
-    // The size is shared memory: what it says must fit into the segment.
-    const size = Math.max(0, Math.min(m.load(at + SIZE), MAX_RECOVERABLE, m.view.length - (at + TABLE)));
-    return { sequence: at + COUNT, want: at + WANT, table: at + TABLE, size };
+    return tableAt(this.cell.m, this.cell.at);
   }
 
   #wait(patience: number): TakePermit | TakeRow {

@@ -29,6 +29,30 @@ function newId(): number {
   return lastId;
 }
 
+/**
+ * The waits of each signal. They share one listener, because a program has one signal for all its waits as often as
+ * not, and Node warns of a leak when there are more than ten.
+ */
+const waitsOf = new WeakMap<AbortSignal, { waits: Set<PendingWait>; listener: () => void }>();
+
+function onAbort(signal: AbortSignal, wait: PendingWait): void {
+  let entry = waitsOf.get(signal);
+  if (!entry) {
+    const waits = new Set<PendingWait>();
+    entry = { waits, listener: () => [...waits].forEach((each) => void each.abort()) };
+    waitsOf.set(signal, entry);
+    signal.addEventListener('abort', entry.listener, { once: true });
+  }
+  entry.waits.add(wait);
+}
+
+function offAbort(signal: AbortSignal, wait: PendingWait): void {
+  const entry = waitsOf.get(signal);
+  if (!entry?.waits.delete(wait) || entry.waits.size > 0) return;
+  signal.removeEventListener('abort', entry.listener);
+  waitsOf.delete(signal);
+}
+
 class PendingWait {
   readonly #cell: Cell;
   readonly #wait: Wait;
@@ -52,9 +76,9 @@ class PendingWait {
     this.#resolve = resolve;
     this.#reject = reject;
     this.#deadline = performance.now() + options.timeout;
-    cell.segment.retain(); // closing the object does not take the memory from under a wait
+    cell.retain();
     native().countWait(cell.segment.index, cell.index, 1);
-    this.#signal?.addEventListener('abort', this.#abort, { once: true });
+    if (this.#signal) onAbort(this.#signal, this);
     this.#setTimer();
     this.#sleep();
   }
@@ -70,10 +94,10 @@ class PendingWait {
   }
 
   #sleep(): void {
-    const { word, expected, members, owner } = this.#wait;
+    const { word, expected, members, owner, dead } = this.#wait;
     this.#id = newId();
     pending.set(this.#id, this);
-    native().sleepAsync(this.#id, this.#cell.segment.index, word, expected, members, owner);
+    native().sleepAsync(this.#id, this.#cell.segment.index, word, expected, members, owner, dead);
   }
 
   #wake(): void {
@@ -106,7 +130,7 @@ class PendingWait {
   };
 
   /** A grant that raced with the abort is given back by `leave`: the caller has nothing. */
-  readonly #abort = (): void => {
+  abort(): void {
     this.#wake();
     try {
       this.#wait.leave();
@@ -114,13 +138,13 @@ class PendingWait {
     } catch (error) {
       this.#settle(() => this.#reject(error));
     }
-  };
+  }
 
   #settle(deliver: () => void): void {
     clearTimeout(this.#timer);
-    this.#signal?.removeEventListener('abort', this.#abort);
+    if (this.#signal) offAbort(this.#signal, this);
     native().countWait(this.#cell.segment.index, this.#cell.index, -1);
-    this.#cell.segment.release();
+    this.#cell.release();
     deliver();
   }
 }

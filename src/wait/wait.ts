@@ -10,6 +10,11 @@ export interface Wait {
   readonly members: number;
   /** Slot whose end matters most (the owner), or -1. The ends of the other participants are watched too. */
   readonly owner: number;
+  /**
+   * How many participants were dead before the step looked at anything, or -1: if it is another number by the time of
+   * the sleep, there is none. Needed where a death matters and the word does not show it.
+   */
+  readonly dead: number;
 
   /**
    * Looks once, and takes what it waits for when that can be had. True: done. False: sleep on `word`, then step again.
@@ -30,6 +35,7 @@ export abstract class ParkedWait implements Wait {
   expected = 0;
   members = 0;
   owner = -1;
+  dead = -1;
   abstract step(): boolean;
   abstract leave(): void;
 }

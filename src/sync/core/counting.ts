@@ -6,7 +6,8 @@ import { ParkedWait } from '../../wait/wait.js';
  *
  *   bit 31       somebody may sleep (SLEEPERS)
  *   bit 30       one more permit, reserved for the participant that `want` names (RESERVED)
- *   bits 0–29    permits that anybody may take
+ *   bits 24–29   number of the last reservation, so that who looked at an earlier one does not sleep on a later one
+ *   bits 0–23    permits that anybody may take
  *
  * A release clears the sleepers' bit and wakes as many as it brought permits; whoever was woken takes its permit with
  * the bit set again, and wakes another sleeper when permits are left. (With a bit that only sleepers set, and nobody
@@ -22,8 +23,11 @@ export interface Count {
 }
 
 const SLEEPERS = -0x80000000;
+const NOT_SLEEPERS = 0x7fffffff;
 const RESERVED = 0x40000000;
-export const MAX_PERMITS = 0x3fffffff;
+const TURN = 0x3f000000;
+const NEXT_TURN = 0x01000000;
+export const MAX_PERMITS = 0x00ffffff;
 
 export function permits(m: Memory, c: Count): number {
   return permitsIn(m.load(c.count));
@@ -54,13 +58,13 @@ export function givePermits(m: Memory, c: Count, n: number): boolean {
     const reserve = wanted !== 0 && (w & RESERVED) === 0 && isAlive(m, wanted);
     if (wanted !== 0 && !reserve && !isAlive(m, wanted)) m.cas(c.want, wanted, 0);
     const awake = w & NOT_SLEEPERS;
-    if (m.cas(c.count, w, reserve ? (awake | RESERVED) + (n - 1) : awake + n) !== w) continue;
+    const turn = (awake + NEXT_TURN) & TURN;
+    const reserved = ((awake & ~TURN) | turn | RESERVED) + (n - 1);
+    if (m.cas(c.count, w, reserve ? reserved : awake + n) !== w) continue;
     m.wake(c.count, reserve ? EVERYONE : n);
     return true;
   }
 }
-
-const NOT_SLEEPERS = 0x7fffffff;
 
 /** Takes a permit. What ends a sleep: a release, a reservation, the death of a participant, a newcomer. */
 export class TakePermit extends ParkedWait {

@@ -1,4 +1,4 @@
-import { EVERYONE, isAlive, type Memory } from '../../memory/words.js';
+import { countDead, EVERYONE, isAlive, type Memory } from '../../memory/words.js';
 import { ParkedWait } from '../../wait/wait.js';
 
 /**
@@ -106,6 +106,7 @@ export class TakeRow extends ParkedWait {
     if (this.#parked) this.#lost++;
     for (;;) {
       const members = m.load(m.membersAt);
+      const dead = countDead(m); // a holder that frees its word and dies before it says so
       const s = m.load(p.sequence);
       if (s >= 0 && m.cas(p.sequence, s, s | SLEEPERS) !== s) continue;
       if (tryTakeRow(m, p)) {
@@ -120,6 +121,7 @@ export class TakeRow extends ParkedWait {
       }
       this.expected = s | SLEEPERS;
       this.members = members;
+      this.dead = dead;
       this.#parked = true;
       return false;
     }

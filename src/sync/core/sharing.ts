@@ -1,4 +1,4 @@
-import { EVERYONE, generationOf, highOf, isGone, type Memory, slotOf } from '../../memory/words.js';
+import { countDead, EVERYONE, generationOf, highOf, isGone, type Memory, slotOf } from '../../memory/words.js';
 import { ParkedWait } from '../../wait/wait.js';
 import { giveBackToSleepers, type OwnedWord, SLEEPERS, Take } from './owned.js';
 
@@ -118,6 +118,7 @@ export function downgrade(m: Memory, s: Sharing, repaired: boolean): void {
  */
 export function leaveWriting(m: Memory, s: Sharing, repaired: boolean): void {
   m.store(s.inside, 0);
+  if (repaired && m.load(s.died) !== 0) m.store(s.died, 0);
   if (m.cas(s.word, m.me, 0) === m.me) return;
   giveBackToSleepers(m, s, m.me | SLEEPERS, repaired);
   m.wake(s.word, EVERYONE);
@@ -139,6 +140,7 @@ export class Drain extends ParkedWait {
     const m = this.#m;
     const s = this.#s;
     this.members = m.load(m.membersAt);
+    this.dead = countDead(m); // a reader that lowers its word and dies before it says so
     this.expected = m.load(s.drain);
     if (reads(m, s) > 0) return false;
     m.store(s.inside, m.me);
@@ -180,6 +182,7 @@ export class TakeWrite extends ParkedWait {
     this.expected = wait.expected;
     this.members = wait.members;
     this.owner = wait.owner;
+    this.dead = wait.dead;
     return false;
   }
 
