@@ -97,14 +97,13 @@ export class Semaphore extends Lockable {
   }
 
   #acquireSlowly(timeout: number): boolean {
-    if (this.tryAcquire()) return true;
-    return timeout > 0 && waitSync(this.cell, this.#wait(PATIENT), timeout);
+    return waitSync(this.cell, this.#wait(PATIENT), timeout);
   }
 
   /** Takes a permit if there is one. */
   tryAcquire(): boolean {
     const { m, at } = this.cell;
-    return this.#recover ? tryTakeRow(m, this.#table()) : tryTakePermit(m, at + COUNT);
+    return this.#recover ? tryTakeRow(m, this.#table()) : tryTakePermit(m, at + COUNT) || this.#wait(PATIENT).try();
   }
 
   /** Takes a permit without blocking the thread: true, or false after `timeout` ms; rejects on abort. */

@@ -156,11 +156,8 @@ class PendingWait {
 export function waitAsync(cell: Cell, wait: Wait, options: CheckedWait): Promise<boolean> {
   try {
     options.signal?.throwIfAborted();
+    if (options.timeout <= 0) return Promise.resolve(wait.try());
     if (wait.step()) return Promise.resolve(true);
-    if (options.timeout <= 0) {
-      wait.leave();
-      return Promise.resolve(false);
-    }
     listen();
     return new Promise((resolve, reject) => new PendingWait(cell, wait, options, resolve, reject));
   } catch (error) {

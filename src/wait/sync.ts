@@ -18,11 +18,8 @@ function sleep(index: number, wait: Wait, ms: number): void {
  * What ends a sleep: see `Wait.step`. Signals that kill do; JavaScript signal handlers run only after the wait.
  */
 export function waitSync(cell: Cell, wait: Wait, timeout: number): boolean {
+  if (timeout <= 0) return wait.try();
   if (wait.step()) return true;
-  if (timeout <= 0) {
-    wait.leave();
-    return false;
-  }
   const deadline = performance.now() + timeout;
   const { segment, index } = cell;
   native().countWait(segment.index, index, 1);

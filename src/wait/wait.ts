@@ -22,6 +22,9 @@ export interface Wait {
    */
   step(): boolean;
 
+  /** One look for who will not wait: as `step`, and when that is false `leave`, but without marks for a sleep. */
+  try(): boolean;
+
   /**
    * Gives up after a step that said false. Whatever wake this wait may have used up is passed on, and whatever mark
    * others rely on is put back, so that nobody can tell that the wait ever was.
@@ -38,4 +41,10 @@ export abstract class ParkedWait implements Wait {
   dead = -1;
   abstract step(): boolean;
   abstract leave(): void;
+
+  try(): boolean {
+    if (this.step()) return true;
+    this.leave();
+    return false;
+  }
 }

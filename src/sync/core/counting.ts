@@ -1,4 +1,4 @@
-import { EVERYONE, isAlive, type Memory } from '../../memory/words.js';
+import { EVERYONE, isAlive, type Memory, slotOf } from '../../memory/words.js';
 import { ParkedWait } from '../../wait/wait.js';
 
 /**
@@ -84,14 +84,23 @@ export class TakePermit extends ParkedWait {
   }
 
   step(): boolean {
+    if (this.#parked) this.#lost++;
+    return this.#look(true);
+  }
+
+  override try(): boolean {
+    return this.#look(false);
+  }
+
+  #look(sleeps: boolean): boolean {
     const m = this.#m;
     const { count, want } = this.#c;
-    if (this.#parked) this.#lost++;
     for (;;) {
       const members = m.load(m.membersAt);
       const w = m.load(count);
       const keep = this.#parked ? SLEEPERS : 0;
-      if ((w & RESERVED) !== 0 && this.#mayTakeReserved()) {
+      const bearer = (w & RESERVED) === 0 ? 0 : this.#bearer();
+      if ((w & RESERVED) !== 0 && bearer === 0) {
         const next = (w & ~RESERVED) | keep;
         if (m.cas(count, w, next) !== w) continue;
         this.#taken(next);
@@ -103,6 +112,7 @@ export class TakePermit extends ParkedWait {
         this.#taken(next);
         return true;
       }
+      if (!sleeps) return false;
       if (this.#lost >= this.#patience && !this.#wanted) {
         this.#wanted = m.cas(want, 0, m.me) === 0;
         if (this.#wanted) continue;
@@ -110,15 +120,17 @@ export class TakePermit extends ParkedWait {
       if (w >= 0 && m.cas(count, w, w | SLEEPERS) !== w) continue;
       this.expected = w | SLEEPERS;
       this.members = members;
+      this.owner = bearer === 0 ? -1 : slotOf(bearer);
       this.#parked = true;
       return false;
     }
   }
 
-  #mayTakeReserved(): boolean {
+  /** Name of the other participant that the reserved permit is for; 0: this one may take it. */
+  #bearer(): number {
     const m = this.#m;
     const name = m.load(this.#c.want);
-    return name === 0 || name === m.me || !isAlive(m, name);
+    return name === 0 || name === m.me || !isAlive(m, name) ? 0 : name;
   }
 
   #taken(next: number): void {
@@ -135,7 +147,7 @@ export class TakePermit extends ParkedWait {
     m.cas(want, m.me, 0);
     for (;;) {
       const w = m.load(count);
-      if ((w & RESERVED) === 0 || !this.#mayTakeReserved()) return;
+      if ((w & RESERVED) === 0 || this.#bearer() !== 0) return;
       if (m.cas(count, w, (w & ~RESERVED & NOT_SLEEPERS) + 1) !== w) continue;
       m.wake(count, 1);
       return;

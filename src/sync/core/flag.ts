@@ -55,6 +55,10 @@ export class AwaitSet extends ParkedWait {
     }
   }
 
+  override try(): boolean {
+    return isSet(this.#m, this.word);
+  }
+
   leave(): void {
     // `set` wakes everybody: no wake was used up that another needs.
   }

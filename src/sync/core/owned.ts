@@ -96,12 +96,20 @@ export class Take extends ParkedWait {
   }
 
   step(): boolean {
-    const m = this.#m;
-    const o = this.#o;
     if (this.#parked) {
       this.#keep = SLEEPERS;
       this.#lost++;
     }
+    return this.#look(true);
+  }
+
+  override try(): boolean {
+    return this.#look(false);
+  }
+
+  #look(sleeps: boolean): boolean {
+    const m = this.#m;
+    const o = this.#o;
     for (;;) {
       const members = m.load(m.membersAt);
       const w = m.load(o.word);
@@ -127,6 +135,7 @@ export class Take extends ParkedWait {
           return this.#taken(name);
         }
       }
+      if (!sleeps) return false;
       if (this.#lost >= this.#patience && !this.#wanted) {
         this.#wanted = m.cas(o.want, 0, m.me) === 0;
         if (this.#wanted) continue; // a reservation that somebody has just withdrawn from is now this one's

@@ -100,6 +100,10 @@ export class TakeRow extends ParkedWait {
     this.word = p.sequence;
   }
 
+  override try(): boolean {
+    return tryTakeRow(this.#m, this.#p);
+  }
+
   step(): boolean {
     const m = this.#m;
     const p = this.#p;

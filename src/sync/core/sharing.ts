@@ -84,6 +84,15 @@ export class TakeRead extends ParkedWait {
     return this.#take.deadOwner;
   }
 
+  override try(): boolean {
+    const m = this.#m;
+    const s = this.#s;
+    if (tryRead(m, s)) return true;
+    if (!this.#take.try()) return false;
+    if (this.#take.owns) downgrade(m, s, false);
+    return true;
+  }
+
   step(): boolean {
     const m = this.#m;
     const s = this.#s;
@@ -166,6 +175,11 @@ export class TakeWrite extends ParkedWait {
 
   get deadOwner(): number {
     return this.#take.deadOwner;
+  }
+
+  override try(): boolean {
+    if (!this.#take.try()) return false;
+    return !this.#take.owns || this.#drain.try();
   }
 
   step(): boolean {
