@@ -91,7 +91,16 @@ Segment* adopt(int raw, int32_t type, uint64_t heap, bool reserved, int* error) 
     if (mapped == MAP_FAILED) return fail(error, errno);
     base = static_cast<uint8_t*>(mapped);
   }
-  Segment* segment = new Segment{fd.release(), st.st_dev, st.st_ino, size, heap, type, reserved, base, 1};
+  Segment* segment = new Segment;
+  segment->fd = fd.release();
+  segment->device = st.st_dev;
+  segment->inode = st.st_ino;
+  segment->size = size;
+  segment->heap = heap;
+  segment->type = type;
+  segment->reserved = reserved;
+  segment->base = base;
+  segment->users = 1;
   t.segments.push_back(segment);
   return segment;
 }

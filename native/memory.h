@@ -12,6 +12,7 @@
 namespace forklock {
 
 struct Segment {
+  std::atomic<uint8_t> own[kSlots] = {};  // 1: a thread of this process has the slot
   int fd;
   dev_t device;
   ino_t inode;

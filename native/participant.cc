@@ -79,6 +79,13 @@ int take_slot(Segment* segment, uint32_t i) {
   return r == 0 || r == EOWNERDEAD ? 0 : -EBUSY;
 }
 
+// Wakes the sleepers that watched who had the slot, and those that must watch who has it from now on.
+void announce(Segment* segment, uint32_t i) {
+  segment->header()->members.fetch_add(1);
+  futex_wake(&segment->header()->members, kEveryone);
+  futex_wake(alive_word(segment, i), kEveryone);
+}
+
 void fill_slot(Segment* segment, uint32_t i) {
   Slot* slot = segment->slot(i);
   clear_row(segment, i);
@@ -91,10 +98,8 @@ void fill_slot(Segment* segment, uint32_t i) {
   // The kernel wakes at a death only with this bit, and glibc keeps it.
   Word* alive = alive_word(segment, i);
   alive->fetch_or(static_cast<int32_t>(FUTEX_WAITERS));
-  // Sleepers that watched the slot's last owner, and sleepers that must watch this one from now on.
-  segment->header()->members.fetch_add(1);
-  futex_wake(&segment->header()->members, kEveryone);
-  futex_wake(alive, kEveryone);
+  segment->own[i].store(1);
+  announce(segment, i);
 }
 
 }  // namespace
@@ -134,9 +139,9 @@ int join(Segment* segment) {
 }
 
 void leave(Segment* segment, uint32_t slot) {
-  Word* alive = alive_word(segment, slot);
   pthread_mutex_unlock(&segment->slot(slot)->alive);
-  futex_wake(alive, kEveryone);
+  segment->own[slot].store(0);
+  announce(segment, slot);
 }
 
 void pass_on(const Segment* segment, uint32_t slot, int32_t slept_on) {

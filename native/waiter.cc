@@ -8,11 +8,13 @@
 namespace forklock {
 namespace {
 
-constexpr unsigned kSyncWatched = 14;     // 0.22 us a word and sleep: beyond this the slice is the safety net
-constexpr unsigned kThreadEntries = 60;   // half of a futex_waitv; the rest is for alive words
+constexpr unsigned kSyncWatched = 14;    // 0.22 us a word and sleep: beyond this the slice is the safety net
+constexpr unsigned kThreadEntries = 60;  // half of a futex_waitv; the rest is for alive words
 constexpr uint64_t kMillisecond = 1000000;
-constexpr uint64_t kPlainSlice = 50 * kMillisecond;     // without futex_waitv nothing but a look notices a death
-constexpr uint64_t kPartialSlice = 100 * kMillisecond;  // when not every participant could be watched
+constexpr uint64_t kPlainSlice = 50 * kMillisecond;  // without futex_waitv nothing but a look notices a death
+// The safety net of futex_waitv: not every participant may fit into it, and of several processes that are killed at
+// once one may take another's wake-up with it.
+constexpr uint64_t kSlice = 100 * kMillisecond;
 
 struct Slept {
   uint32_t slot;
@@ -35,18 +37,24 @@ bool is_stale(const Watch& w) {
   return w.dead >= 0 && count_dead(w.segment) != w.dead;
 }
 
+// Threads of this process are not watched: the kernel wakes one sleeper of a dead thread's word, and when the whole
+// process is killed that may be one of its own threads, which takes the wake-up with it. A thread that ends alone
+// leaves its slot, and that wakes everybody (participant.cc).
+bool is_watched(const Segment* segment, uint32_t slot) {
+  return segment->own[slot].load() == 0 && !is_gone(alive_word(segment, slot)->load());
+}
+
 // The participants to watch besides the word itself: the owner first, then everybody who may have been woken for us
 // and then have died. Dead ones are left out: is_stale comes after this, and sees an end that the caller did not.
 unsigned choose_watched(const Watch& w, Slept* out, unsigned room) {
   unsigned n = 0;
   const uint32_t high = w.segment->high();
-  if (w.owner >= 0 && static_cast<uint32_t>(w.owner) < high) {
-    out[n++] = {static_cast<uint32_t>(w.owner), alive_word(w.segment, static_cast<uint32_t>(w.owner))->load()};
-  }
+  const auto watch = [&](uint32_t slot) {
+    if (is_watched(w.segment, slot)) out[n++] = {slot, alive_word(w.segment, slot)->load()};
+  };
+  if (w.owner >= 0 && static_cast<uint32_t>(w.owner) < high) watch(static_cast<uint32_t>(w.owner));
   for (uint32_t i = 0; i < high && n < room; i++) {
-    if (static_cast<int>(i) == w.owner) continue;
-    const int32_t alive = alive_word(w.segment, i)->load();
-    if (!is_gone(alive)) out[n++] = {i, alive};
+    if (static_cast<int>(i) != w.owner) watch(i);
   }
   return n;
 }
@@ -122,7 +130,6 @@ void WaiterThread::run() {
       entries = entries_;
     }
     watched_.clear();
-    death_ = false;
     if (entries.empty()) {
       futex_wait(&control_, control, 0);  // ends with add() or the destructor
     } else if (has_waitv()) {
@@ -146,14 +153,10 @@ void WaiterThread::sleep_for_all(const std::vector<Entry>& entries, int32_t cont
       segments.push_back(e.watch.segment);
     }
   }
-  bool all = true;
   const auto watch = [&](Segment* segment, uint32_t slot) {
+    if (n >= kMaxWaitv || !is_watched(segment, slot)) return;
     for (const Alive& a : watched_) {
       if (a.segment == segment && a.slot == slot) return;
-    }
-    if (n >= kMaxWaitv) {
-      all = false;
-      return;
     }
     const int32_t alive = alive_word(segment, slot)->load();
     watched_.push_back({segment, slot, alive});
@@ -171,29 +174,20 @@ void WaiterThread::sleep_for_all(const std::vector<Entry>& entries, int32_t cont
           break;  // an entry with an older value is stale, and reported before the next sleep
         }
       }
-    } else {
-      all = false;
     }
-    for (uint32_t i = 0; i < segment->high(); i++) {
-      if (!is_gone(alive_word(segment, i)->load())) watch(segment, i);
-    }
+    for (uint32_t i = 0; i < segment->high(); i++) watch(segment, i);
   }
   for (const Entry& e : entries) {
     if (is_stale(e.watch)) return;
   }
-  futex_waitv(words.data(), n, all ? 0 : monotonic_ns() + kPartialSlice);
-  for (const Alive& a : watched_) {
-    if (alive_word(a.segment, a.slot)->load() != a.value) death_ = true;
-    pass_on(a.segment, a.slot, a.value);
-  }
-  if (!all) death_ = true;  // not everybody was watched: have it looked at
+  futex_waitv(words.data(), n, monotonic_ns() + kSlice);
+  for (const Alive& a : watched_) pass_on(a.segment, a.slot, a.value);
 }
 
 void WaiterThread::sleep_for_one(const Entry& entry) {
   const Watch& w = entry.watch;
   if (is_stale(w)) return;
   futex_wait(w.word, w.expected, monotonic_ns() + kPlainSlice);
-  death_ = true;  // a slice has passed: only a look can tell whether somebody died
 }
 
 // A wait that was cancelled stays in the kernel's queue until this thread has returned from its sleep, and a wake-up
@@ -216,8 +210,9 @@ void WaiterThread::report_changed() {
     std::lock_guard<std::mutex> guard(mutex_);
     for (size_t i = 0; i < entries_.size();) {
       const Watch& w = entries_[i].watch;
-      const bool changed = death_ || w.word->load() != w.expected || is_stale(w);
-      if (changed) {
+      // Whatever there is to do shows in the word, in who is there, or in who is dead. A wake-up that changed nothing
+      // is nobody's business: the word says again what it said, so whoever changes it next wakes somebody.
+      if (w.word->load() != w.expected || is_stale(w)) {
         done.push_back(entries_[i].id);
         entries_.erase(entries_.begin() + static_cast<std::ptrdiff_t>(i));
       } else {

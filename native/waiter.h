@@ -61,7 +61,6 @@ class WaiterThread {
   std::mutex mutex_;
   std::vector<Entry> entries_;  // guarded by mutex_
   std::vector<Alive> watched_;  // used by the thread only
-  bool death_ = false;          // used by the thread only: an alive word changed during the last sleep
   Word control_{0};             // futex: bumped when entries_ changed or the thread has to stop
   std::atomic<bool> stop_{false};
   std::thread thread_;
