@@ -37,6 +37,9 @@ const RAW_FLAG = 4;
 /** 1 TiB: far beyond any machine's shared memory, and safe to compute with. */
 const MAX_BYTES = 2 ** 40;
 
+/** A view that somebody has kept keeps its memory: the object's cell is not given to another before both are gone. */
+const cellOf = new WeakMap<View, Cell>();
+
 /** Elements of one type in shared memory. */
 abstract class Elements<T extends TypeName> extends SharedObject implements Iterable<ElementOf<T>> {
   /** @internal */
@@ -53,6 +56,7 @@ abstract class Elements<T extends TypeName> extends SharedObject implements Iter
     if (start + length * info.bytes > cell.segment.buffer.byteLength) throw corrupt('an Array larger than its segment');
     this.info = info;
     this.#view = info.view(cell.segment.buffer, start, length);
+    cellOf.set(this.#view, cell);
   }
 
   /** Name of the element type. */
@@ -66,7 +70,8 @@ abstract class Elements<T extends TypeName> extends SharedObject implements Iter
 
   /**
    * A real typed array over the shared memory, for plain element access and everything that takes one (of `bool`: a
-   * `Uint8Array` of 0 and 1). Nothing is checked, locked or ordered through it. It stays valid after `close()`.
+   * `Uint8Array` of 0 and 1). Nothing is checked, locked or ordered through it. It keeps the memory
+   * while it lives (a `subarray` of it does not), but not after `close()`.
    */
   get view(): ViewOf<T> {
     if (this.cell.closed) this.cell.m.load(0); // throws
