@@ -21,7 +21,7 @@ namespace forklock {
 
 constexpr int32_t kMagic = 0x314b4c46;  // "FLK1"
 constexpr int32_t kLayoutVersion = 1;
-constexpr uint32_t kPage = 4096;
+constexpr uint32_t kPage = 4096;  // of the layout; the system's may be larger
 constexpr uint32_t kCell = 64;
 constexpr uint32_t kSlots = 1023;  // a lock word has 11 bits for slot + 1; 2047 there means "reserved"
 constexpr uint32_t kDeaths = 4;
@@ -30,7 +30,7 @@ constexpr uint32_t kDeaths = 4;
 enum SegmentType : int32_t {
   kArena = 1,   // anonymous: many objects, every cell tracked
   kSingle = 2,  // one object (named, or large): the first kSingleCells cells tracked
-  kData = 3,    // bytes only: a header page, then data; no slots, no rows
+  kData = 3,    // bytes only: a header, then data at kDataOffset; no slots, no rows
 };
 constexpr uint32_t kSingleCells = 8;
 
@@ -74,6 +74,7 @@ static_assert(offsetof(Header, high) == 64 && offsetof(Header, members) == 68, "
 static_assert(sizeof(Slot) == 128 && offsetof(Slot, generation) == 48, "src/memory/layout.ts knows these");
 static_assert(sizeof(std::atomic<int32_t>) == 4 && std::atomic<int32_t>::is_always_lock_free, "futex words");
 
+constexpr uint64_t kDataOffset = 65536;  // of a kData segment: where it can be mapped, whatever the system's page size
 constexpr uint64_t kSlotsOffset = kPage;
 constexpr uint64_t kHeapOffset = kSlotsOffset + ((uint64_t{kSlots} * sizeof(Slot) + kPage - 1) & ~uint64_t{kPage - 1});
 constexpr uint32_t kSlotsPerPage = kPage / sizeof(Slot);

@@ -35,7 +35,7 @@ uint64_t row_bytes(int32_t type, uint64_t heap) {
 }
 
 uint64_t file_size(int32_t type, uint64_t heap) {
-  if (type == kData) return kPage + heap;
+  if (type == kData) return kDataOffset + heap;
   return kHeapOffset + heap + row_bytes(type, heap) * kSlots;
 }
 
@@ -267,9 +267,10 @@ int unlink_name(const char* directory, const char* name) {
 }
 
 int map_over(const Segment* segment, void* address, uint64_t offset, uint64_t length) {
-  const uint64_t pages = (length + kPage - 1) & ~uint64_t{kPage - 1};
-  const uint64_t file_pages = (segment->size + kPage - 1) & ~uint64_t{kPage - 1};
-  if (reinterpret_cast<uintptr_t>(address) % kPage != 0 || offset % kPage != 0) return -EINVAL;
+  const uint64_t page = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+  const uint64_t pages = (length + page - 1) / page * page;
+  const uint64_t file_pages = (segment->size + page - 1) / page * page;
+  if (reinterpret_cast<uintptr_t>(address) % page != 0 || offset % page != 0) return -EINVAL;
   if (length == 0 || offset + pages > file_pages) return -EINVAL;
   void* mapped = mmap(address, pages, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, segment->fd,
                       static_cast<off_t>(offset));

@@ -39,7 +39,7 @@ export const FORMER_COUNT = FORMERS;
 export const ARENA = 1;
 export const SINGLE = 2;
 export const DATA = 3;
-export const DATA_OFFSET = 4096;
+export const DATA_OFFSET = 65536;
 
 let aliveIndex = -1;
 
@@ -48,7 +48,8 @@ export const aliveAt = (slot: number): number => slotAt(slot) + aliveIndex;
 
 export function checkLayout(): void {
   if (aliveIndex >= 0) return;
-  const [version, slotsOffset, slotBytes, slots, heapOffset, cell, singleCells, abi, alive] = native().numbers();
+  const [version, slotsOffset, slotBytes, slots, heapOffset, cell, singleCells, abi, alive, dataOffset] =
+    native().numbers();
   const same =
     version === VERSION &&
     slotsOffset === SLOTS_OFFSET &&
@@ -56,7 +57,8 @@ export function checkLayout(): void {
     slots === SLOTS &&
     heapOffset === HEAP_OFFSET &&
     cell === CELL_BYTES &&
-    singleCells === SINGLE_CELLS;
+    singleCells === SINGLE_CELLS &&
+    dataOffset === DATA_OFFSET;
   if (!same) {
     throw new ForklockError(
       'ERR_FORKLOCK_NATIVE_MISMATCH',
