@@ -118,23 +118,19 @@ class PendingWait {
     }
     this.#wake();
     try {
-      if (this.#wait.step()) {
-        this.#settle(() => this.#resolve(true));
-      } else {
-        this.#wait.leave();
-        this.#settle(() => this.#resolve(false));
-      }
+      const done = this.#wait.step() || this.#wait.leave();
+      this.#settle(() => this.#resolve(done));
     } catch (error) {
       this.#settle(() => this.#reject(error));
     }
   };
 
-  /** A grant that raced with the abort is given back by `leave`: the caller has nothing. */
+  /** A grant that raced with the abort is given back by `leave`, or delivered where it cannot be. */
   abort(): void {
     this.#wake();
     try {
-      this.#wait.leave();
-      this.#settle(() => this.#reject(this.#signal?.reason));
+      const done = this.#wait.leave();
+      this.#settle(() => (done ? this.#resolve(true) : this.#reject(this.#signal?.reason)));
     } catch (error) {
       this.#settle(() => this.#reject(error));
     }

@@ -28,8 +28,7 @@ export function waitSync(cell: Cell, wait: Wait, timeout: number): boolean {
       sleep(segment.index, wait, Math.min(left, SLICE));
       if (wait.step()) return true;
     }
-    wait.leave();
-    return false;
+    return wait.leave();
   } finally {
     native().countWait(segment.index, index, -1);
   }

@@ -27,9 +27,10 @@ export interface Wait {
 
   /**
    * Gives up after a step that said false. Whatever wake this wait may have used up is passed on, and whatever mark
-   * others rely on is put back, so that nobody can tell that the wait ever was.
+   * others rely on is put back, so that nobody can tell that the wait ever was. True: it is too late to give up, the
+   * wait is done.
    */
-  leave(): void;
+  leave(): boolean;
 }
 
 /** Base of the waits over shared memory. */
@@ -40,11 +41,9 @@ export abstract class ParkedWait implements Wait {
   owner = -1;
   dead = -1;
   abstract step(): boolean;
-  abstract leave(): void;
+  abstract leave(): boolean;
 
   try(): boolean {
-    if (this.step()) return true;
-    this.leave();
-    return false;
+    return this.step() || this.leave();
   }
 }

@@ -154,18 +154,18 @@ export class TakePermit extends ParkedWait {
     }
   }
 
-  leave(): void {
+  leave(): boolean {
     this.#withdraw();
-    if (!this.#parked) return;
+    if (!this.#parked) return false;
     const m = this.#m;
     const { count } = this.#c;
     for (;;) {
       const w = m.load(count);
       if ((w & MAX_PERMITS) > 0) {
         m.wake(count, 1); // the wake that this wait may have used up goes to the next sleeper
-        return;
+        return false;
       }
-      if (w < 0 || m.cas(count, w, w | SLEEPERS) === w) return;
+      if (w < 0 || m.cas(count, w, w | SLEEPERS) === w) return false;
     }
   }
 }

@@ -59,7 +59,7 @@ export class AwaitSet extends ParkedWait {
     return isSet(this.#m, this.word);
   }
 
-  leave(): void {
-    // `set` wakes everybody: no wake was used up that another needs.
+  leave(): boolean {
+    return false; // `set` wakes everybody: no wake was used up that another needs
   }
 }

@@ -180,9 +180,18 @@ export class Meet extends ParkedWait {
   }
 
   /** The wait was given up, or the action threw: nobody gets through the round that this party is counted in. */
-  leave(): void {
+  leave(): boolean {
     if (this.index >= 0) breakRound(this.#m, this.#b, this.#round);
-    this.#end('broken');
+    const through = this.index >= 0 && this.#succeeded();
+    this.#end(through ? 'through' : 'broken');
+    return through;
+  }
+
+  /** A round that could not be broken was a success before. */
+  #succeeded(): boolean {
+    const w = this.#m.load(this.#b.state);
+    if (roundOf(w) === this.#round) return !isBroken(w);
+    return (this.#m.load(this.#b.outcomes) & (1 << (this.#round & 31))) === 0;
   }
 
   #end(arrival: Arrival): true {

@@ -164,24 +164,24 @@ export class Take extends ParkedWait {
     this.#wanted = false;
   }
 
-  leave(): void {
+  leave(): boolean {
     const m = this.#m;
     const o = this.#o;
     this.#withdraw();
-    if (!this.#parked) return;
+    if (!this.#parked) return false;
     for (;;) {
       const w = m.load(o.word);
       if (isReserved(w) && reservedForOther(m, o) === 0) {
         // Perhaps for this one, which does not want it any more.
         if (m.cas(o.word, w, 0) !== w) continue;
         m.wake(o.word, 1);
-        return;
+        return false;
       }
       if (w === 0) {
         m.wake(o.word, 1); // the wake that this wait used up goes to the next sleeper
-        return;
+        return false;
       }
-      if (w < 0 || m.cas(o.word, w, w | SLEEPERS) === w) return;
+      if (w < 0 || m.cas(o.word, w, w | SLEEPERS) === w) return false;
     }
   }
 }

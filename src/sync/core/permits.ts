@@ -76,7 +76,12 @@ export function giveRows(m: Memory, p: Permits, n: number): boolean {
 function announce(m: Memory, p: Permits, everyone: boolean): void {
   for (;;) {
     const s = m.load(p.sequence);
-    if (s >= 0) return;
+    // Without the bit there is nobody to wake, or another release is about to; but it will wake one, and a reservation
+    // needs its bearer.
+    if (s >= 0) {
+      if (everyone) m.wake(p.sequence, EVERYONE);
+      return;
+    }
     if (m.cas(p.sequence, s, (s + 1) & SEQUENCE) !== s) continue;
     m.wake(p.sequence, everyone ? EVERYONE : 1);
     return;
@@ -144,9 +149,9 @@ export class TakeRow extends ParkedWait {
     announce(m, p, false);
   }
 
-  leave(): void {
+  leave(): boolean {
     this.#withdraw();
-    if (!this.#parked) return;
+    if (!this.#parked) return false;
     const m = this.#m;
     const p = this.#p;
     for (;;) {
@@ -155,5 +160,6 @@ export class TakeRow extends ParkedWait {
       break;
     }
     if (freePermits(m, p) > 0) m.wake(p.sequence, 1);
+    return false;
   }
 }

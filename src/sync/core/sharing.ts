@@ -110,8 +110,8 @@ export class TakeRead extends ParkedWait {
     return false;
   }
 
-  leave(): void {
-    this.#take.leave();
+  leave(): boolean {
+    return this.#take.leave();
   }
 }
 
@@ -156,8 +156,9 @@ export class Drain extends ParkedWait {
     return true;
   }
 
-  leave(): void {
+  leave(): boolean {
     leaveWriting(this.#m, this.#s, false);
+    return false;
   }
 }
 
@@ -200,9 +201,8 @@ export class TakeWrite extends ParkedWait {
     return false;
   }
 
-  leave(): void {
-    if (this.#taken) this.#drain.leave();
-    else this.#take.leave();
+  leave(): boolean {
+    return this.#taken ? this.#drain.leave() : this.#take.leave();
   }
 }
 

@@ -77,12 +77,15 @@ export function cancel(m: Memory, c: Signals, oldest: number | undefined): void 
   if (m.load(at + GRANTED) <= m.load(at + WAITING)) return;
   m.add(at + GRANTED, -1);
   grant(m, c, 1); // the notification was meant for whoever waits, not for this participant
+  passOnOfDead(m, c);
 }
 
 /** Notifies at most n waits; the caller has the lock. Returns how many. */
 export function notify(m: Memory, c: Signals, n: number): number {
   passOnOfDead(m, c);
-  return grant(m, c, n);
+  const granted = grant(m, c, n);
+  passOnOfDead(m, c); // one of them may have died between the choice and the grant, before which nobody could see it
+  return granted;
 }
 
 function grant(m: Memory, c: Signals, n: number): number {
@@ -178,7 +181,7 @@ export class AwaitSignal extends ParkedWait {
     this.#claimed = false;
   }
 
-  leave(): void {
-    // Whether a notification came after all is seen, and said, under the lock.
+  leave(): boolean {
+    return false; // whether a notification came after all is seen, and said, under the lock
   }
 }
