@@ -6,7 +6,13 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const MAJORS = process.argv.length > 2 ? process.argv.slice(2) : ['22', '24', '26'];
-const TESTS = ['test/conformance', 'test/data.test.ts', 'test/shared-memory.test.ts', 'test/owner-death', 'test/waiting'];
+const TESTS = [
+  'test/conformance',
+  'test/data.test.ts',
+  'test/shared-memory.test.ts',
+  'test/owner-death',
+  'test/waiting',
+];
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const platform = `${process.platform}-${process.arch}`;
@@ -32,10 +38,14 @@ for (const major of MAJORS) {
   if (!version.startsWith(`v${major}.`)) throw new Error(`expected Node ${major}, got ${version}`);
   console.log(`\n== Node ${version}, the same addon`);
   const vitest = join(root, 'node_modules', 'vitest', 'vitest.mjs');
-  const { status } = spawnSync(node, [vitest, 'run', '--reporter=dot', '--reporter=./test/support/closing-line.ts', ...TESTS], {
-    cwd: root,
-    stdio: 'inherit',
-  });
+  const { status } = spawnSync(
+    node,
+    [vitest, 'run', '--reporter=dot', '--reporter=./test/support/closing-line.ts', ...TESTS],
+    {
+      cwd: root,
+      stdio: 'inherit',
+    },
+  );
   failed ||= status !== 0;
 }
 process.exitCode = failed ? 1 : 0;

@@ -48,21 +48,13 @@ export const aliveAt = (slot: number): number => slotAt(slot) + aliveIndex;
 
 export function checkLayout(): void {
   if (aliveIndex >= 0) return;
-  const [version, slotsOffset, slotBytes, slots, heapOffset, cell, singleCells, abi, alive, dataOffset] =
-    native().numbers();
-  const same =
-    version === VERSION &&
-    slotsOffset === SLOTS_OFFSET &&
-    slotBytes === SLOT_BYTES &&
-    slots === SLOTS &&
-    heapOffset === HEAP_OFFSET &&
-    cell === CELL_BYTES &&
-    singleCells === SINGLE_CELLS &&
-    dataOffset === DATA_OFFSET;
-  if (!same) {
+  const [abi, alive, ...numbers] = native().numbers();
+  const known = { VERSION, SLOTS_OFFSET, SLOT_BYTES, SLOTS, HEAP_OFFSET, CELL_BYTES, SINGLE_CELLS, DATA_OFFSET };
+  for (const [i, [name, expected]] of Object.entries(known).entries()) {
+    if (numbers[i] === expected) continue;
     throw new ForklockError(
       'ERR_FORKLOCK_NATIVE_MISMATCH',
-      `the native addon is of another version of forklock: expected layout ${VERSION}, got ${version}. Build it again.`,
+      `the native addon is of another version of forklock: expected ${name} to be ${expected}, got ${numbers[i]}. Build it again.`,
     );
   }
   if (abi === -1 || alive === undefined || alive < 0) {
