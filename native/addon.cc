@@ -256,6 +256,11 @@ Value Sleep(const CallbackInfo& info) {  // index, word, expected, members, owne
   return give(info, 0);
 }
 
+Value EndSleeps(const CallbackInfo& info) {
+  end_sleeps();
+  return info.Env().Undefined();
+}
+
 Value Wake(const CallbackInfo& info) {  // index, word, n -> how many
   Segment* s = self(info).at(number(info, 0));
   Word* word = s == nullptr ? nullptr : s->word(info[1].As<Napi::Number>().Uint32Value());
@@ -390,6 +395,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   add("countWait", CountWait);
   add("sum", Sum);
   add("sleep", Sleep);
+  add("endSleeps", EndSleeps);
   add("wake", Wake);
   add("onReady", OnReady);
   add("sleepAsync", SleepAsync);

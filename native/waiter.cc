@@ -16,6 +16,9 @@ constexpr uint64_t kPlainSlice = 50 * kMillisecond;  // without futex_waitv noth
 // once one may take another's wake-up with it.
 constexpr uint64_t kSlice = 100 * kMillisecond;
 
+// 1 when the process is about to end. Of the process, not of an environment, as that is what ends.
+Word ending{0};
+
 struct Slept {
   uint32_t slot;
   int32_t value;
@@ -61,7 +64,14 @@ unsigned choose_watched(const Watch& w, Slept* out, unsigned room) {
 
 }  // namespace
 
+void end_sleeps() {
+  ending.store(1);
+  futex_wake(&ending, kEveryone);
+}
+
 void sleep_on(const Watch& w, double ms) {
+  const int32_t now_ending = ending.load();
+  if (now_ending != 0) ms = std::min(ms, 1.0);
   const uint64_t until = monotonic_ns() + static_cast<uint64_t>(ms * kMillisecond);
   if (!has_waitv()) {
     if (!is_stale(w)) futex_wait(w.word, w.expected, until);
@@ -70,13 +80,14 @@ void sleep_on(const Watch& w, double ms) {
   Slept slept[kSyncWatched];
   const unsigned n = choose_watched(w, slept, kSyncWatched);
   if (is_stale(w)) return;
-  WaitvEntry entries[2 + kSyncWatched];
+  WaitvEntry entries[3 + kSyncWatched];
   waitv_entry(&entries[0], w.word, w.expected);
   waitv_entry(&entries[1], &w.segment->header()->members, w.members);
+  waitv_entry(&entries[2], &ending, now_ending);
   for (unsigned i = 0; i < n; i++) {
-    waitv_entry(&entries[2 + i], alive_word(w.segment, slept[i].slot), slept[i].value);
+    waitv_entry(&entries[3 + i], alive_word(w.segment, slept[i].slot), slept[i].value);
   }
-  futex_waitv(entries, 2 + n, until);
+  futex_waitv(entries, 3 + n, until);
   for (unsigned i = 0; i < n; i++) pass_on(w.segment, slept[i].slot, slept[i].value);
 }
 

@@ -25,6 +25,11 @@ struct Watch {
   int dead;   // how many slots had nobody living in them when the caller began to look; -1: does not matter
 };
 
+// The process is about to end: blocked threads go back to JavaScript at once, where they can be stopped, and from now on
+// sleep for no more than a millisecond. Without this the main thread, which stops its workers one after the other, waits
+// a slice for each of those that are blocked.
+void end_sleeps();
+
 // Sleeps for at most `ms`. One call is one slice: the caller looks again, whatever the reason for the return.
 void sleep_on(const Watch& watch, double ms);
 

@@ -137,8 +137,8 @@ export abstract class OwnedLock extends Lockable {
  * A mutual exclusion lock over processes and threads. Not recursive. It is held by a thread (with `acquire`) or by an
  * async task (with `acquireAsync`); any thread or process may release it.
  *
- * - **Fairness**: barging is allowed, for throughput; who has lost too often is served next. Async waits are served
- *   sooner than sync ones, because they come later.
+ * - **Fairness**: barging is allowed, for throughput; who has lost too often is served next, async waits sooner than
+ *   sync ones, because they come later to a lock that is free. Async waits of one thread are served in their order.
  * - **Memory ordering**: all that was written before a `release` is seen after the `acquire` that follows it.
  * - **Owner death**: when the owner ends in any way (return, exit, terminate, SIGKILL), the next `acquire` succeeds at
  *   once, `ownerDied` is true until that owner releases, and a process warning `FORKLOCK_OWNER_DIED` names the dead

@@ -8,6 +8,8 @@ const LONGEST_TIMER = 0x7fffffff;
 
 /** Waits whose word a waiter thread sleeps on, by id. */
 const pending = new Map<number, PendingWait>();
+/** Waits on the same word, in the order in which they came. */
+const lines = new Map<number, Set<PendingWait>>();
 let lastId = 0;
 let listening = false;
 
@@ -18,7 +20,11 @@ function listen(): void {
     for (let id = native().nextReady(); id >= 0; id = native().nextReady()) {
       const wait = pending.get(id);
       pending.delete(id);
-      wait?.woken();
+      if (!wait) continue;
+      // The kernel does not know which of this thread's waits came first.
+      const first = wait.firstInLine();
+      if (first !== wait) first.lookAgain();
+      wait.woken();
     }
   });
 }
@@ -62,6 +68,8 @@ class PendingWait {
   readonly #deadline: number;
   #timer: NodeJS.Timeout | undefined;
   #id = -1;
+  /** Key of the line that it stands in. */
+  #line = -1;
 
   constructor(
     cell: Cell,
@@ -93,8 +101,32 @@ class PendingWait {
     }
   }
 
+  firstInLine(): PendingWait {
+    for (const first of lines.get(this.#line) ?? []) return first;
+    return this;
+  }
+
+  /** Another wait on the same word was woken, and this one came first. */
+  lookAgain(): void {
+    this.#wake();
+    this.woken();
+  }
+
+  #stand(line: number): void {
+    if (line === this.#line) return;
+    const old = lines.get(this.#line);
+    old?.delete(this);
+    if (old?.size === 0) lines.delete(this.#line);
+    this.#line = line;
+    if (line < 0) return;
+    const next = lines.get(line);
+    if (next) next.add(this);
+    else lines.set(line, new Set([this]));
+  }
+
   #sleep(): void {
     const { word, expected, members, owner, dead } = this.#wait;
+    this.#stand(this.#cell.segment.index * 2 ** 32 + word);
     this.#id = newId();
     pending.set(this.#id, this);
     native().sleepAsync(this.#id, this.#cell.segment.index, word, expected, members, owner, dead);
@@ -138,6 +170,7 @@ class PendingWait {
 
   #settle(deliver: () => void): void {
     clearTimeout(this.#timer);
+    this.#stand(-1);
     if (this.#signal) offAbort(this.#signal, this);
     native().countWait(this.#cell.segment.index, this.#cell.index, -1);
     this.#cell.release();

@@ -3,10 +3,10 @@ import { native } from '../native.js';
 import type { Wait } from './wait.js';
 
 /**
- * The longest uninterrupted native sleep. `worker.terminate()` and `process.exit()` cannot end a native call, only the
+ * Milliseconds of the longest uninterrupted native sleep. `worker.terminate()` cannot end a native call, only the
  * JavaScript between two; and a death that no kernel wake announced is noticed by the look after a slice.
  */
-const SLICE = 50;
+const SLICE = 20;
 
 /** A function of its own: V8 checks for termination where a function is entered. */
 function sleep(index: number, wait: Wait, ms: number): void {

@@ -1,0 +1,286 @@
+import type { Core } from './core.js';
+import { type Api, type Body, Violation, type WaitOptions } from './program.js';
+import type { Suite } from './suite.js';
+import { isGoneIn, type Participant, peek, Room, type Scenario, times } from './world.js';
+
+/** RWLock. */
+type Sharing = import('../../src/sync/core/sharing.js').Sharing;
+
+interface UserPlan extends WaitOptions {
+  does: 'read' | 'write' | 'downgrade';
+  patience?: number;
+  rounds?: number;
+  /** Begins with a try, as both sides' acquire do. */
+  fast?: boolean;
+  slot?: number;
+  joins?: boolean;
+}
+
+const NEVER_WANTS = 99;
+
+class SharingModel {
+  readonly s: Sharing;
+  readonly #core: Core;
+  /** Bits of those who read, and of who writes. */
+  readonly #reading: number;
+  readonly #writing: number;
+  /** A writer died inside, and no writer has released since. */
+  readonly #lost: number;
+
+  constructor(core: Core, room: Room) {
+    this.#core = core;
+    this.s = {
+      word: room.word('word'),
+      died: room.word('died'),
+      want: room.word('want'),
+      turn: room.word('turn'),
+      drain: room.word('drain'),
+      inside: room.word('inside'),
+      readers: room.table('reads', room.slots),
+    };
+    this.#reading = room.word('(reading)');
+    this.#writing = room.word('(writing)');
+    this.#lost = room.word('(lost)');
+  }
+
+  user(plan: UserPlan): Body {
+    return (api) => {
+      for (let round = 0; round < (plan.rounds ?? 1); round++) {
+        if (plan.does === 'read') this.#read(api, plan);
+        else this.#write(api, plan);
+      }
+    };
+  }
+
+  #read(api: Api, plan: UserPlan): void {
+    const { m } = api;
+    const { tryRead, TakeRead } = this.#core.sharing;
+    if (!(plan.fast && api.run(() => tryRead(m, this.s)))) {
+      const make = () => new TakeRead(m, this.s, plan.patience ?? NEVER_WANTS, true);
+      if (api.wait(make, plan, (_, how) => how) !== 'done') return;
+    }
+    api.after((state) => {
+      if (state[this.#writing] !== 0) throw new Violation(`${api.index} reads while another writes`);
+      this.#checkTold(state);
+      state[this.#reading]! |= 1 << api.index;
+    });
+    this.#leaveReading(api);
+  }
+
+  #leaveReading(api: Api): void {
+    api.before((state) => {
+      state[this.#reading]! &= ~(1 << api.index);
+    });
+    api.run(() => this.#core.sharing.dropRead(api.m, this.s));
+  }
+
+  #write(api: Api, plan: UserPlan): void {
+    const { m } = api;
+    const { tryWrite, TakeWrite, leaveWriting, downgrade } = this.#core.sharing;
+    if (!(plan.fast && api.run(() => tryWrite(m, this.s)))) {
+      const make = () => new TakeWrite(m, this.s, plan.patience ?? NEVER_WANTS, true);
+      if (api.wait(make, plan, (_, how) => how) !== 'done') return;
+    }
+    api.after((state) => {
+      if (state[this.#writing] !== 0) throw new Violation(`${api.index} writes while another writes`);
+      if (state[this.#reading] !== 0) throw new Violation(`${api.index} writes while another reads`);
+      this.#checkTold(state);
+      state[this.#writing] = 1 << api.index;
+    });
+    api.before((state) => {
+      state[this.#writing] = 0;
+      state[this.#lost] = 0;
+      if (plan.does === 'downgrade') state[this.#reading]! |= 1 << api.index;
+    });
+    if (plan.does === 'write') {
+      api.run(() => leaveWriting(m, this.s, true));
+      return;
+    }
+    api.run(() => downgrade(m, this.s, true));
+    this.#leaveReading(api);
+  }
+
+  /** Whoever comes after a writer that died can know of it. */
+  #checkTold(state: readonly number[]): void {
+    if (state[this.#lost] !== 0 && state[this.s.died] === 0) throw new Violation('nobody was told of a death inside');
+  }
+
+  died(state: number[], index: number): void {
+    const bit = 1 << index;
+    state[this.#reading]! &= ~bit;
+    if ((state[this.#writing]! & bit) === 0) return;
+    state[this.#writing] = 0;
+    state[this.#lost] = 1;
+  }
+
+  final(state: readonly number[]): string | undefined {
+    const { s } = this;
+    const owner = this.#core.owned.ownerOf(state[s.word]!);
+    if (owner !== 0 && !isGoneIn(state, owner)) return 'the lock is held by somebody who is done';
+    const want = state[s.want]!;
+    if (want !== 0 && !isGoneIn(state, want)) return 'a reservation is left of somebody who is done';
+    if (this.#core.sharing.reads(peek(state), s) !== 0) return 'somebody is counted as reading who is done';
+    if (owner === 0 && state[s.inside] !== 0) return 'somebody is said to write, and nobody does';
+    if (owner === 0 && state[s.died] !== 0 && state[this.#lost] === 0) return '`died` is left after a writer’s release';
+    return undefined;
+  }
+}
+
+function shared(core: Core, users: UserPlan[], rest: Partial<Scenario> = {}): Scenario {
+  const room = new Room(1 + Math.max(...users.map(({ slot }, i) => slot ?? i)));
+  const model = new SharingModel(core, room);
+  const participants = users.map(
+    (plan, i): Participant => ({ slot: plan.slot ?? i, body: model.user(plan), joins: plan.joins === true }),
+  );
+  return {
+    room,
+    participants,
+    writers: new Map(times(room.slots, 0).map((_, slot) => [model.s.readers + slot, slot])),
+    died: (state, index) => model.died(state, index),
+    final: (state) => model.final(state),
+    ...rest,
+  };
+}
+
+const READ: UserPlan = { does: 'read' };
+const WRITE: UserPlan = { does: 'write' };
+
+export const sharing: Suite = {
+  name: 'readers and writers (RWLock)',
+  stories: [
+    { title: 'two readers and a writer', build: (core) => shared(core, [READ, READ, WRITE]) },
+    { title: 'a reader and two writers', build: (core) => shared(core, [READ, WRITE, WRITE]) },
+    {
+      title: 'a reader and a writer, two rounds each, who try first',
+      build: (core) =>
+        shared(core, [
+          { does: 'read', rounds: 2, fast: true },
+          { does: 'write', rounds: 2, fast: true },
+        ]),
+    },
+    {
+      title: 'two readers and a writer, and one may die',
+      build: (core) => shared(core, [READ, READ, WRITE], { kills: 1 }),
+    },
+    {
+      title: 'a reader and two writers, and one may die',
+      build: (core) => shared(core, [READ, WRITE, WRITE], { kills: 1 }),
+    },
+    {
+      title: 'a writer that becomes a reader, a reader and a writer',
+      build: (core) => shared(core, [{ does: 'downgrade' }, READ, WRITE]),
+    },
+    {
+      title: 'a reader and a writer who try first, and a writer that dies',
+      build: (core) => shared(core, [{ does: 'read', fast: true }, { does: 'write', fast: true }, WRITE], { kills: 1 }),
+      bounded: { states: 600_000, walks: 1000 },
+    },
+    {
+      title: 'readers and writers who time out and are aborted',
+      build: (core) =>
+        shared(core, [
+          { does: 'read', timeout: 'ever', abort: true },
+          { does: 'write', timeout: 'ever', abort: true },
+          { does: 'write' },
+        ]),
+    },
+    {
+      title: 'a reader and writers who reserve, and are aborted',
+      build: (core) =>
+        shared(core, [
+          { does: 'read', patience: 0, abort: true },
+          { does: 'write', patience: 0, abort: true },
+          { does: 'write', patience: 0 },
+        ]),
+    },
+    {
+      title: 'a reader, a writer, and a newcomer that writes in the slot of one that died',
+      build: (core) => shared(core, [READ, WRITE, { does: 'write', slot: 0, joins: true }], { kills: 1 }),
+    },
+  ],
+  mutants: [
+    {
+      title: `a reader looks at the writers' word before it raises its own`,
+      file: 'sync/core/sharing.ts',
+      from: `  addRead(m, s);
+  if (m.load(s.word) === 0) return true;`,
+      to: `  if (m.load(s.word) === 0) {
+    addRead(m, s);
+    return true;
+  }
+  addRead(m, s);`,
+      caughtBy: 'a reader and a writer, two rounds each, who try first',
+    },
+    {
+      title: 'a reader that leaves tells no writer',
+      file: 'sync/core/sharing.ts',
+      from: `  m.add(s.drain, 1);
+  m.wake(s.drain, EVERYONE);`,
+      to: '',
+      caughtBy: 'two readers and a writer',
+    },
+    {
+      title: 'a reader that leaves wakes before it counts',
+      file: 'sync/core/sharing.ts',
+      from: `  m.add(s.drain, 1);
+  m.wake(s.drain, EVERYONE);`,
+      to: `  m.wake(s.drain, EVERYONE);
+  m.add(s.drain, 1);`,
+      caughtBy: 'two readers and a writer',
+    },
+    {
+      title: 'a writer looks at the readers before it reads what it sleeps on',
+      file: 'sync/core/sharing.ts',
+      from: `this.expected = m.load(s.drain);
+    if (reads(m, s) > 0) return false;`,
+      to: `const some = reads(m, s) > 0;
+    this.expected = m.load(s.drain);
+    if (some) return false;`,
+      caughtBy: 'two readers and a writer',
+    },
+    {
+      title: 'a writer does not wait for readers',
+      file: 'sync/core/sharing.ts',
+      from: 'if (reads(m, s) > 0) return false;',
+      to: '',
+      caughtBy: 'two readers and a writer',
+    },
+    {
+      title: 'dead readers are counted',
+      file: 'sync/core/sharing.ts',
+      from: 'if ((w & COUNT) === 0 || isGone(m.load(m.aliveAt(slot)))) continue;',
+      to: 'if ((w & COUNT) === 0) continue;',
+      caughtBy: 'two readers and a writer, and one may die',
+    },
+    {
+      title: 'the dead are not counted before the sleep',
+      file: 'sync/core/sharing.ts',
+      from: 'this.dead = wait.dead;',
+      to: '',
+      caughtBy: 'two readers and a writer, and one may die',
+    },
+    {
+      title: `a downgrade frees the writers' word first`,
+      file: 'sync/core/sharing.ts',
+      from: `  addRead(m, s);
+  leaveWriting(m, s, repaired);`,
+      to: `  leaveWriting(m, s, repaired);
+  addRead(m, s);`,
+      caughtBy: 'a writer that becomes a reader, a reader and a writer',
+    },
+    {
+      title: 'a writer inside leaves no name there',
+      file: 'sync/core/sharing.ts',
+      from: 'm.store(s.inside, m.me);',
+      to: '',
+      caughtBy: 'a reader and two writers, and one may die',
+    },
+    {
+      title: 'a writer that gives up in the drain keeps the word',
+      file: 'sync/core/sharing.ts',
+      from: 'leaveWriting(this.#m, this.#s, false);',
+      to: '',
+      caughtBy: 'readers and writers who time out and are aborted',
+    },
+  ],
+};

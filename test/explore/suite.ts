@@ -1,0 +1,56 @@
+import type { Change, Core } from './core.js';
+import { loadCore } from './core.js';
+import { explore, type Report } from './explorer.js';
+import type { Scenario } from './world.js';
+
+/** How large a search is: `EXPLORE=full` is for the night. */
+export const FULL = process.env.EXPLORE === 'full';
+
+/** One exploration: a few participants, and what may happen to them. */
+export interface Story {
+  title: string;
+  build: (core: Core) => Scenario;
+  /**
+   * Too large to be exhausted in the time that there is: at most so many states, then random schedules (with
+   * EXPLORE=full as many states as there is memory for). The others are exhausted; it is a failure if they can't be.
+   */
+  bounded?: { states: number; walks: number };
+}
+
+/** A bug on purpose, and the story in which the explorer must find it. */
+export interface Mutant extends Change {
+  title: string;
+  caughtBy: string;
+}
+
+export interface Suite {
+  name: string;
+  stories: Story[];
+  mutants: Mutant[];
+}
+
+/** A story that was meant to be exhausted must be within this. */
+const MOST_STATES = FULL ? 25_000_000 : 4_000_000;
+
+/** Another one each time, unless EXPLORE_SEED repeats one. */
+export const SEED = Number(process.env.EXPLORE_SEED ?? Date.now() % 1_000_000_007);
+
+export function tell({ build, bounded }: Story, core: Core): Report {
+  return explore(build(core), {
+    states: FULL || !bounded ? MOST_STATES : bounded.states,
+    walks: (bounded?.walks ?? 0) * (FULL ? 10 : 1),
+    seed: SEED,
+  });
+}
+
+/** Explores the story with the bug in the code. */
+export function hunt(mutant: Mutant, stories: readonly Story[]): Report {
+  const story = stories.find(({ title }) => title === mutant.caughtBy);
+  if (!story) throw new Error(`there is no story '${mutant.caughtBy}'`);
+  return tell(story, loadCore(mutant));
+}
+
+export function summary({ states, exhausted, walks, seed, ms, wrong }: Report): string {
+  const extent = wrong ? '' : exhausted ? ', all there are' : `, not all; and ${walks} random schedules, seed ${seed}`;
+  return `${states} states${extent}, ${(ms / 1000).toFixed(1)} s`;
+}

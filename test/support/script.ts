@@ -1,0 +1,76 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { text } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
+
+const program = fileURLToPath(new URL('../programs/script.mjs', import.meta.url));
+
+export interface ScriptScope {
+  forklock: typeof import('forklock');
+  fs: typeof import('node:fs');
+  Worker: typeof import('node:worker_threads').Worker;
+  require: NodeJS.Require;
+  /** Prints a line of JSON: one of the script's results. */
+  print(value: unknown): void;
+}
+
+export interface ScriptOptions {
+  /** Milliseconds after which it is killed. */
+  deadline?: number;
+  env?: NodeJS.ProcessEnv;
+  execArgv?: string[];
+  /** Command that runs node, with the arguments before node's own. */
+  under?: string[];
+}
+
+export interface ScriptResult {
+  /** What it printed. */
+  // biome-ignore lint/suspicious/noExplicitAny: the test knows what it prints
+  printed: any[];
+  stderr: string;
+  code: number | null;
+  signal: string | null;
+  ms: number;
+}
+
+/** Runs a function in a process of its own that has no channel to this one. It is sent as source. */
+export async function script<A extends unknown[]>(
+  fn: (scope: ScriptScope, ...args: A) => unknown,
+  args: A,
+  { deadline = 20_000, env, execArgv = [], under = [] }: ScriptOptions = {},
+): Promise<ScriptResult> {
+  const start = performance.now();
+  const command = [
+    ...under,
+    process.execPath,
+    ...execArgv,
+    program,
+    fn.toString(),
+    ...args.map((arg) => JSON.stringify(arg)),
+  ];
+  const child = spawn(command[0]!, command.slice(1), {
+    detached: true,
+    env: { ...process.env, NODE_OPTIONS: '', ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  // Its whole process group, so that nothing that it started stays behind.
+  const kill = (): void => {
+    try {
+      process.kill(-child.pid!, 'SIGKILL');
+    } catch {}
+  };
+  const watchdog = setTimeout(kill, deadline);
+  process.once('exit', kill);
+  const [stdout, stderr, [code, signal]] = await Promise.all([
+    text(child.stdout),
+    text(child.stderr),
+    once(child, 'close') as Promise<[number | null, string | null]>,
+  ]);
+  clearTimeout(watchdog);
+  process.off('exit', kill);
+  const printed = stdout
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => JSON.parse(line));
+  return { printed, stderr, code, signal, ms: performance.now() - start };
+}

@@ -1,0 +1,80 @@
+import type { Condition } from 'forklock';
+import { afterAll, afterEach, describe } from 'vitest';
+import { type Actor, type ActorOptions, type Mode, Troupe } from './actor.js';
+import { type ClassName, cleanUp, type Form, Party, type Sharing, type Subject, share } from './subjects.js';
+
+/** One way in which a case of the conformance suite runs. */
+export interface Variant {
+  title: string;
+  modes: readonly [Mode, Mode, Mode];
+  form: Form;
+  sharing: Sharing;
+}
+
+const places: Record<string, readonly [Mode, Mode, Mode]> = {
+  'between threads': ['thread', 'thread', 'thread'],
+  'between processes': ['process', 'process', 'process'],
+  'between threads and processes': ['process', 'thread', 'process'],
+};
+
+/** Sync and async; threads, processes and both; by handle and by name. */
+export const variants: readonly Variant[] = Object.entries(places).flatMap(([place, modes]) =>
+  (['sync', 'async'] as const).flatMap((form) =>
+    (['handle', 'name'] as const).map((sharing) => ({
+      title: `${form}, ${place}, by ${sharing}`,
+      modes,
+      form,
+      sharing,
+    })),
+  ),
+);
+
+/** Describes a group of cases once for each variant. */
+export function inEveryVariant(what: string, cases: (variant: Variant) => void): void {
+  for (const variant of variants) describe(`${what}, ${variant.title}`, () => cases(variant));
+}
+
+/** The actors of a test file; they, the names and the objects of a test go back after it. */
+export function useTroupe(options?: ActorOptions): Troupe {
+  const troupe = new Troupe(options);
+  afterEach(async () => {
+    await troupe.collect();
+    cleanUp();
+  });
+  afterAll(() => troupe.dismiss());
+  return troupe;
+}
+
+export interface Scene<T> {
+  /** The object, in the process of the test. */
+  object: T;
+  actors: [Actor, Actor, Actor];
+  a: Party;
+  b: Party;
+  c: Party;
+}
+
+/** Three parties with one object, which each of them has as `o`. */
+export async function scene<C extends ClassName>(
+  troupe: Troupe,
+  { modes, form, sharing }: Variant,
+  cls: C,
+  args: unknown[] = [],
+  options: object = {},
+): Promise<Scene<InstanceType<typeof import('forklock')[C]>>> {
+  const actors = (await troupe.lendAll(modes)) as [Actor, Actor, Actor];
+  const object = await share(cls, sharing, actors, args, options);
+  const [a, b, c] = actors.map((actor) => new Party(actor, form)) as [Party, Party, Party];
+  return { object, actors, a, b, c };
+}
+
+/** A scene for something with the face of a lock. */
+export async function lockScene(troupe: Troupe, variant: Variant, subject: Subject) {
+  const { object, actors } = await scene(troupe, variant, subject.cls, subject.args, subject.options);
+  const path = subject.side ? `o.${subject.side}` : 'o';
+  const [a, b, c] = actors.map((actor) => new Party(actor, variant.form, path)) as [Party, Party, Party];
+  // biome-ignore lint/suspicious/noExplicitAny: objects of all classes
+  const face = subject.side ? (object as any)[subject.side] : object;
+  const waiting = (): number => (subject.cls === 'Condition' ? (object as Condition).lock.waiting : object.waiting);
+  return { object, face, actors, a, b, c, waiting };
+}
