@@ -13,7 +13,7 @@ import {
   type WaitOptions,
 } from '../options.js';
 import { waitAsync } from '../wait/async.js';
-import { spinUntil } from '../wait/spin.js';
+import { spinUntilFree } from '../wait/spin.js';
 import { waitSync } from '../wait/sync.js';
 import { freeDead, giveBackForOwner, IMPATIENT, type OwnedWord, ownerOf, PATIENT, Take } from './core/owned.js';
 import { Lockable } from './lockable.js';
@@ -100,7 +100,7 @@ export abstract class OwnedLock extends Lockable {
   protected takeSync(timeout: number): boolean {
     const { m, at } = this.cell;
     const o = ownedAt(at);
-    if (timeout > 0 && spinUntil(m, o.word, 0) && m.cas(o.word, 0, m.me) === 0) return true;
+    if (timeout > 0 && spinUntilFree(m, o.word) && m.cas(o.word, 0, m.me) === 0) return true;
     const take = new Take(m, o, PATIENT, this.#steals());
     return waitSync(this.cell, take, timeout) && this.#taken(take);
   }

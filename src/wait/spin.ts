@@ -9,17 +9,23 @@ const ROUNDS = availableParallelism() > 1 ? 100 : 0;
 
 const pause: (() => void) | undefined = (Atomics as { pause?: () => void }).pause;
 
-/** Reads the word until it is `wanted` (true) or negative, which marks a sleeper, or the time is up (false). */
-export function spinUntil(m: Memory, at: number, wanted: number): boolean {
+/** Reads the word until some of the bits of `mask` are set, or none (`wanted`): true; or until it is negative, or time is up. */
+function spin(m: Memory, at: number, mask: number, wanted: boolean): boolean {
   for (let i = 0; i < ROUNDS; i++) {
     const now = m.load(at);
-    if (now === wanted) return true;
+    if (((now & mask) !== 0) === wanted) return true;
     if (now < 0) return false;
     if (pause) pause();
     else relax();
   }
   return false;
 }
+
+/** Until the word is 0, unless it gets negative, which marks a sleeper. */
+export const spinUntilFree = (m: Memory, at: number): boolean => spin(m, at, -1, false);
+
+/** Until some of these bits are set, unless the word gets negative. */
+export const spinUntilSome = (m: Memory, at: number, bits: number): boolean => spin(m, at, bits, true);
 
 let sink = 0;
 
