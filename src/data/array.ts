@@ -11,6 +11,7 @@ import {
   joinHandle,
   type LockPlan,
   lockDiffers,
+  Opened,
   openLock,
   planLock,
   splitHandle,
@@ -244,16 +245,6 @@ export class RawArray<T extends TypeName = 'int32'> extends Elements<T> {
   /** Removes a name; who has the array open keeps it. Returns false when there was no such name. */
   static unlink(name: string): boolean {
     return unlinkNamed(name);
-  }
-}
-
-class Opened {
-  readonly cell: Cell;
-  readonly lock: AnyLock;
-
-  constructor(cell: Cell, lock: AnyLock) {
-    this.cell = cell;
-    this.lock = lock;
   }
 }
 

@@ -173,10 +173,3 @@ export function checkType(type: unknown): TypeInfo {
 export function typeOfId(id: number): TypeInfo | undefined {
   return Object.values(INFOS).find((info) => info.id === id);
 }
-
-/** For operations that only integers have. */
-export function checkIntegerType(info: TypeInfo, what: string): void {
-  if (!info.integer) throw wrongType(what, 'an integer type', shownType(info));
-}
-
-const shownType = (info: TypeInfo) => ({ toString: () => info.name, constructor: { name: info.name } });

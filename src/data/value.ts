@@ -10,6 +10,7 @@ import {
   initLock,
   joinHandle,
   lockDiffers,
+  Opened,
   openLock,
   planLock,
   splitHandle,
@@ -195,16 +196,6 @@ export class RawValue<T extends TypeName = 'int32'> extends Single<T> {
   /** Removes a name; who has the value open keeps it. Returns false when there was no such name. */
   static unlink(name: string): boolean {
     return unlinkNamed(name);
-  }
-}
-
-class Opened {
-  readonly cell: Cell;
-  readonly lock: AnyLock;
-
-  constructor(cell: Cell, lock: AnyLock) {
-    this.cell = cell;
-    this.lock = lock;
   }
 }
 

@@ -21,6 +21,17 @@ const NAMED = 2;
 const NAME_WORDS = 129;
 const MAX_UNITS = (NAME_WORDS - 1) * 2;
 
+/** An object's cell and its lock, on the way from where they were found to the constructor. */
+export class Opened {
+  readonly cell: Cell;
+  readonly lock: AnyLock;
+
+  constructor(cell: Cell, lock: AnyLock) {
+    this.cell = cell;
+    this.lock = lock;
+  }
+}
+
 export interface LockPlan {
   flags: number;
   /** Words that the object needs at its end. */

@@ -15,7 +15,16 @@ import {
 } from '../options.js';
 import { waitAsync } from '../wait/async.js';
 import { waitSync } from '../wait/sync.js';
-import { type AnyLock, initLock, joinHandle, lockDiffers, openLock, planLock, splitHandle } from './attached-lock.js';
+import {
+  type AnyLock,
+  initLock,
+  joinHandle,
+  lockDiffers,
+  Opened,
+  openLock,
+  planLock,
+  splitHandle,
+} from './attached-lock.js';
 import { AwaitSignal, cancel, enter, notify, RECORD_WORDS, type Signals, use } from './core/signals.js';
 import type { Lock } from './lock.js';
 import { Lockable } from './lockable.js';
@@ -257,16 +266,6 @@ export class Condition extends Lockable {
 
   protected override describe(): Record<string, unknown> {
     return { lock: this.lock };
-  }
-}
-
-class Opened {
-  readonly cell: Cell;
-  readonly lock: AnyLock;
-
-  constructor(cell: Cell, lock: AnyLock) {
-    this.cell = cell;
-    this.lock = lock;
   }
 }
 

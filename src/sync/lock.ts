@@ -15,7 +15,16 @@ import {
 import { waitAsync } from '../wait/async.js';
 import { spinUntilFree } from '../wait/spin.js';
 import { waitSync } from '../wait/sync.js';
-import { freeDead, giveBackForOwner, IMPATIENT, type OwnedWord, ownerOf, PATIENT, Take } from './core/owned.js';
+import {
+  freeDead,
+  giveBackForOwner,
+  IMPATIENT,
+  type OwnedWord,
+  ownerOf,
+  PATIENT,
+  Take,
+  tryTake,
+} from './core/owned.js';
 import { Lockable } from './lockable.js';
 import {
   type OnOwnerDied,
@@ -100,7 +109,7 @@ export abstract class OwnedLock extends Lockable {
   protected takeSync(timeout: number): boolean {
     const { m, at } = this.cell;
     const o = ownedAt(at);
-    if (timeout > 0 && spinUntilFree(m, o.word) && m.cas(o.word, 0, m.me) === 0) return true;
+    if (timeout > 0 && spinUntilFree(m, o.word) && tryTake(m, o.word)) return true;
     const take = new Take(m, o, PATIENT, this.#steals());
     return waitSync(this.cell, take, timeout) && this.#taken(take);
   }
@@ -171,7 +180,7 @@ export class Lock extends OwnedLock {
   acquire(timeout?: number): boolean {
     const { cell } = this;
     const { m } = cell;
-    if (timeout === undefined && m.cas(cell.at + WORD, 0, m.me) === 0) return true;
+    if (timeout === undefined && tryTake(m, cell.at + WORD)) return true;
     return this.#acquireSlowly(checkTimeout(timeout));
   }
 
@@ -186,7 +195,7 @@ export class Lock extends OwnedLock {
   tryAcquire(): boolean {
     const { cell } = this;
     const { m } = cell;
-    return m.cas(cell.at + WORD, 0, m.me) === 0 || this.takeSync(0);
+    return tryTake(m, cell.at + WORD) || this.takeSync(0);
   }
 
   /**
@@ -196,7 +205,7 @@ export class Lock extends OwnedLock {
   acquireAsync(options?: WaitOptions): Promise<boolean> {
     const { cell } = this;
     const { m } = cell;
-    if (options === undefined && m.cas(cell.at + WORD, 0, m.me) === 0) return YES;
+    if (options === undefined && tryTake(m, cell.at + WORD)) return YES;
     return this.#acquireSlowlyAsync(options);
   }
 

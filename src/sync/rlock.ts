@@ -4,6 +4,7 @@ import { BODY, Cell } from '../memory/cell.js';
 import type { Handle } from '../memory/handle.js';
 import { unlinkNamed } from '../memory/shared-object.js';
 import { type CheckedWait, checkFunction, checkTimeout, checkWaitOptions, type WaitOptions } from '../options.js';
+import { tryTake } from './core/owned.js';
 import { createLock, DEPTH, type LockOptions, OwnedLock } from './lock.js';
 
 const WORD = BODY;
@@ -74,7 +75,7 @@ export class RLock extends OwnedLock {
    */
   acquire(timeout?: number): boolean {
     const { m, at } = this.cell;
-    if (timeout === undefined && m.cas(at + WORD, 0, m.me) === 0) {
+    if (timeout === undefined && tryTake(m, at + WORD)) {
       this.#begin(this.#scope() ?? THREAD);
       return true;
     }

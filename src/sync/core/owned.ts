@@ -57,6 +57,7 @@ export function ownerOf(w: number): number {
   return isReserved(w) ? 0 : name;
 }
 
+/** The fast path: one atomic operation. Its twin, `cas(word, me, 0)`, releases when nobody sleeps. */
 export function tryTake(m: Memory, at: number): boolean {
   return m.cas(at, 0, m.me) === 0;
 }
