@@ -300,6 +300,44 @@ describe('pending async waits', () => {
   });
 });
 
+describe('a waiter whose turn it is, and that is stopped', () => {
+  test.each(['sync', 'async'] as const)('does not keep a free lock from the others, %s', async (form) => {
+    let reserved = 0;
+    for (let i = 0; i < 10 && reserved === 0; i++) {
+      const [stopped, other] = (await troupe.lendAll(['process', 'process'])) as [Actor, Actor];
+      const lock = await share('Lock', 'handle', [stopped, other]);
+      lock.acquire();
+      const turn = stopped.call('o', 'acquireAsync');
+      await until(() => lock.waiting === 1);
+      // It loses three races, and asks to be the next.
+      let lost = 0;
+      for (; lost < 3; lost++) {
+        lock.release();
+        if (!lock.tryAcquire()) break;
+        await new Promise((resolve) => setTimeout(resolve, 10));
+      }
+      if (lost === 3) {
+        await stopped.kill('SIGSTOP');
+        lock.release();
+        if (lock.tryAcquire()) {
+          lock.release(); // it had not asked yet
+        } else {
+          reserved++;
+          expect(lock.locked).toBe(false);
+          expect(await (form === 'sync' ? other.call('o', 'acquire', 10_000) : other.call('o', 'acquireAsync'))).toBe(
+            true,
+          );
+          await other.call('o', 'release');
+        }
+        await stopped.kill('SIGCONT');
+      }
+      expect(await turn).toBe(true);
+      await stopped.call('o', 'release');
+    }
+    expect(reserved).toBe(1);
+  });
+});
+
 describe('a worker with pending async waits', () => {
   const count = (what: 'task' | 'fd'): number => readdirSync(`/proc/self/${what}`).length;
   const mappings = async (): Promise<number> =>

@@ -67,6 +67,7 @@ class PendingWait {
   readonly #reject: (reason: unknown) => void;
   readonly #deadline: number;
   #timer: NodeJS.Timeout | undefined;
+  #again: NodeJS.Timeout | undefined;
   #id = -1;
   /** Key of the line that it stands in. */
   #line = -1;
@@ -106,7 +107,7 @@ class PendingWait {
     return this;
   }
 
-  /** Another wait on the same word was woken, and this one came first. */
+  /** Another wait on the same word was woken, and this one came first; or it is time to look (`Wait.again`). */
   lookAgain(): void {
     this.#wake();
     this.woken();
@@ -125,7 +126,9 @@ class PendingWait {
   }
 
   #sleep(): void {
-    const { word, expected, members, owner, dead } = this.#wait;
+    const { word, expected, members, owner, dead, again } = this.#wait;
+    clearTimeout(this.#again);
+    this.#again = again > 0 ? setTimeout(() => this.lookAgain(), again) : undefined;
     this.#stand(this.#cell.segment.index * 2 ** 32 + word);
     this.#id = newId();
     pending.set(this.#id, this);
@@ -170,6 +173,7 @@ class PendingWait {
 
   #settle(deliver: () => void): void {
     clearTimeout(this.#timer);
+    clearTimeout(this.#again);
     this.#stand(-1);
     if (this.#signal) offAbort(this.#signal, this);
     native().countWait(this.#cell.segment.index, this.#cell.index, -1);

@@ -15,6 +15,8 @@ export interface Wait {
    * the sleep, there is none. Needed where a death matters and the word does not show it.
    */
   readonly dead: number;
+  /** Look again after this many milliseconds, even if nothing happens; 0: there is no need to. */
+  readonly again: number;
 
   /**
    * Looks once, and takes what it waits for when that can be had. True: done. False: sleep on `word`, then step again.
@@ -40,6 +42,7 @@ export abstract class ParkedWait implements Wait {
   members = 0;
   owner = -1;
   dead = -1;
+  again = 0;
   abstract step(): boolean;
   abstract leave(): boolean;
 

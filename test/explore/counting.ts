@@ -274,13 +274,6 @@ export const counting: Suite = {
       caughtBy: 'three participants who reserve at once share one permit',
     },
     {
-      title: 'a reservation is honoured when its bearer is dead',
-      file: 'sync/core/counting.ts',
-      from: 'name === 0 || name === m.me || !isAlive(m, name) ? 0 : name;',
-      to: 'name === 0 || name === m.me ? 0 : name;',
-      caughtBy: 'three participants who reserve at once share one permit, and one may die',
-    },
-    {
       title: 'who gives up keeps what is reserved for it',
       file: 'sync/core/counting.ts',
       from: 'if ((w & RESERVED) === 0 || this.#bearer() !== 0) return;',

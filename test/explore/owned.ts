@@ -346,13 +346,6 @@ export const owned: Suite = {
       caughtBy: 'three participants who reserve at once',
     },
     {
-      title: 'a reservation is honoured when its bearer is dead',
-      file: 'sync/core/owned.ts',
-      from: 'name !== m.me && isAlive(m, name) ? name : 0;',
-      to: 'name !== m.me ? name : 0;',
-      caughtBy: 'three participants who reserve at once, one of whom may die anywhere',
-    },
-    {
       title: 'there is no second look after asking for a reservation',
       file: 'sync/core/owned.ts',
       from: 'if (this.#wanted) continue;',

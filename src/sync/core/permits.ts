@@ -1,5 +1,6 @@
 import { countDead, EVERYONE, isAlive, type Memory } from '../../memory/words.js';
 import { ParkedWait } from '../../wait/wait.js';
+import { LOOK_AGAIN, LOOKS_AT_RESERVATION } from './owned.js';
 
 /**
  * A semaphore whose permits know who holds them, so that those of a dead participant are free: a table with a word for
@@ -96,6 +97,9 @@ export class TakeRow extends ParkedWait {
   #parked = false;
   #lost = 0;
   #wanted = false;
+  /** The last sequence that it slept on, and how often beside a reserved permit. */
+  #slept = 0;
+  #looks = 0;
 
   constructor(m: Memory, p: Permits, patience: number) {
     super();
@@ -128,12 +132,27 @@ export class TakeRow extends ParkedWait {
         this.#wanted = m.cas(p.want, 0, m.me) === 0;
         if (this.#wanted) continue;
       }
+      if (this.#takesOverdue(s | SLEEPERS)) return true;
       this.expected = s | SLEEPERS;
       this.members = members;
       this.dead = dead;
       this.#parked = true;
       return false;
     }
+  }
+
+  /** Takes a reserved permit that it has slept beside for too long: see LOOKS_AT_RESERVATION. */
+  #takesOverdue(sequence: number): boolean {
+    const m = this.#m;
+    const p = this.#p;
+    let row = -1;
+    for (let i = 0; i < p.size && row < 0; i++) if (m.load(p.table + i) === RESERVED) row = i;
+    this.again = row < 0 ? 0 : LOOK_AGAIN;
+    this.#looks = row >= 0 && sequence === this.#slept ? this.#looks + 1 : 0;
+    this.#slept = sequence;
+    if (this.#looks < LOOKS_AT_RESERVATION || m.cas(p.table + row, RESERVED, m.me) !== RESERVED) return false;
+    this.#withdraw();
+    return true;
   }
 
   #withdraw(): void {

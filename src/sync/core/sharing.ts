@@ -107,6 +107,7 @@ export class TakeRead extends ParkedWait {
     this.expected = this.#take.expected;
     this.members = this.#take.members;
     this.owner = this.#take.owner;
+    this.again = this.#take.again;
     return false;
   }
 
@@ -198,6 +199,7 @@ export class TakeWrite extends ParkedWait {
     this.members = wait.members;
     this.owner = wait.owner;
     this.dead = wait.dead;
+    this.again = wait.again;
     return false;
   }
 
