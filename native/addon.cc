@@ -332,10 +332,6 @@ Value NextReady(const CallbackInfo& info) {  // -> id, or -1
   return give(info, id);
 }
 
-Value WaiterThreads(const CallbackInfo& info) { return give(info, static_cast<double>(self(info).waiters.threads())); }
-
-Value HasWaitv(const CallbackInfo& info) { return Napi::Boolean::New(info.Env(), has_waitv()); }
-
 Value ForcePlainFutex(const CallbackInfo& info) {
   force_plain_futex(info[0].As<Napi::Boolean>().Value());
   return info.Env().Undefined();
@@ -401,8 +397,6 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   add("sleepAsync", SleepAsync);
   add("cancelAsync", CancelAsync);
   add("nextReady", NextReady);
-  add("waiterThreads", WaiterThreads);
-  add("hasWaitv", HasWaitv);
   add("forcePlainFutex", ForcePlainFutex);
   add("numbers", Numbers);
   return exports;

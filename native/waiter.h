@@ -78,7 +78,6 @@ class Waiters {
   void add(uint32_t id, const Watch& watch);
   bool remove(uint32_t id);
   void stop() { threads_.clear(); }
-  size_t threads() const { return threads_.size(); }
 
  private:
   WaiterThread::Report report_;

@@ -47,8 +47,6 @@ export interface Native {
   ): number;
   cancelAsync(id: number): number;
   nextReady(): number;
-  waiterThreads(): number;
-  hasWaitv(): boolean;
   forcePlainFutex(on: boolean): void;
   numbers(): number[];
 }

@@ -309,7 +309,8 @@ describe('a waiter whose turn it is, and that is stopped', () => {
       lock.acquire();
       const turn = stopped.call('o', 'acquireAsync');
       await until(() => lock.waiting === 1);
-      // It loses three races, and asks to be the next.
+      // It loses three races, and asks to be the next. Nothing says from outside when it has looked, so it gets time for
+      // it; whether it had asked shows below, and if not, all begins again.
       let lost = 0;
       for (; lost < 3; lost++) {
         lock.release();

@@ -11,7 +11,7 @@ let mark: Mark | undefined;
 
 /**
  * Makes `postMessage` of a wrapper fail loudly (Node ≥ 22.10), where structured clone would drop all that matters.
- * Found at the first use: loading `node:worker_threads` takes longer than all of this package.
+ * Found at the first use, because loading `node:worker_threads` would be a good part of the time of the import.
  */
 function markAsUncloneable(value: object): void {
   mark ??=
