@@ -4,6 +4,12 @@
       "target_name": "forklock",
       "sources": [
         "native/addon.cc",
+        "native/fork/fork.cc",
+        "native/fork/helpers.cc",
+        "native/fork/inherited.cc",
+        "native/fork/leave.cc",
+        "native/fork/pages.cc",
+        "native/fork/polls.cc",
         "native/futex.cc",
         "native/memory.cc",
         "native/participant.cc",

@@ -8,6 +8,9 @@
 #include <cerrno>
 #include <deque>
 
+#include "fork/fork.h"
+#include "fork/helpers.h"
+#include "fork/leave.h"
 #include "memory.h"
 #include "participant.h"
 #include "waiter.h"
@@ -35,6 +38,7 @@ struct Environment {
   uint32_t pending = 0;
   std::mutex mutex;
   std::deque<uint32_t> ready;  // guarded by mutex
+  std::string why_not;         // why the last fork was refused
 
   // Called on waiter threads. One call into JavaScript drains all that is ready by then.
   void report(uint32_t id) {
@@ -332,6 +336,68 @@ Value NextReady(const CallbackInfo& info) {  // -> id, or -1
   return give(info, id);
 }
 
+// --- fork ---
+
+// In the child: a participant of its own, with no wait pending. Returns 0 or -errno.
+int start_anew(Environment& e) {
+  e.waiters.abandon();
+  e.ready.clear();
+  if (e.pending > 0) count_pending(e, -static_cast<int>(e.pending));
+  for (Opened& o : e.opened) {
+    if (o.slot < 0) continue;
+    o.slot = join_after_fork(o.segment, static_cast<uint32_t>(o.slot));
+    if (o.slot < 0) return o.slot;
+  }
+  return 0;
+}
+
+Value Fork(const CallbackInfo& info) {  // descriptors to keep, whether listening sockets are kept -> pid, 0, or -errno
+  Environment& e = self(info);
+  Keep keep{{}, info[1].As<Napi::Boolean>().Value()};
+  const Napi::Array descriptors = info[0].As<Napi::Array>();
+  for (uint32_t i = 0; i < descriptors.Length(); i++) {
+    keep.descriptors.push_back(descriptors.Get(i).As<Napi::Number>().Int32Value());
+  }
+  uv_loop_t* loop = nullptr;
+  if (napi_get_uv_event_loop(e.env, &loop) != napi_ok) return give(info, -EINVAL);
+  e.why_not.clear();
+  const int result = fork_process(loop, keep, &e.why_not);
+  if (result == 0) {
+    const int failed = start_anew(e);
+    if (failed != 0) child_gives_up(failed);
+  }
+  return give(info, result);
+}
+
+Value WhyNoFork(const CallbackInfo& info) {  // of the last fork; before one, of this machine
+  const Environment& e = self(info);
+  const char* reason = why_no_helpers();
+  return Napi::String::New(info.Env(), e.why_not.empty() && reason != nullptr ? reason : e.why_not);
+}
+
+Value ChildIsReady(const CallbackInfo& info) {
+  child_is_ready();
+  return info.Env().Undefined();
+}
+
+Value ForkTimesOf(const CallbackInfo& info) {  // -> [park, pages, fork, handshake] in ns
+  const ForkTimes& t = fork_times();
+  const double values[] = {t.park, t.pages, t.fork, t.handshake};
+  Napi::Array out = Napi::Array::New(info.Env());
+  for (uint32_t i = 0; i < 4; i++) out[i] = give(info, values[i]);
+  return out;
+}
+
+Value SetExitCode(const CallbackInfo& info) {
+  set_exit_code(number(info, 0));
+  return info.Env().Undefined();
+}
+
+Value LeaveProcess(const CallbackInfo& info) {
+  set_exit_code(number(info, 0));
+  leave_process();
+}
+
 Value ForcePlainFutex(const CallbackInfo& info) {
   force_plain_futex(info[0].As<Napi::Boolean>().Value());
   return info.Env().Undefined();
@@ -397,6 +463,12 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   add("sleepAsync", SleepAsync);
   add("cancelAsync", CancelAsync);
   add("nextReady", NextReady);
+  add("fork", Fork);
+  add("whyNoFork", WhyNoFork);
+  add("childIsReady", ChildIsReady);
+  add("forkTimes", ForkTimesOf);
+  add("setExitCode", SetExitCode);
+  add("leaveProcess", LeaveProcess);
   add("forcePlainFutex", ForcePlainFutex);
   add("numbers", Numbers);
   return exports;

@@ -144,6 +144,19 @@ void leave(Segment* segment, uint32_t slot) {
   announce(segment, slot);
 }
 
+int join_after_fork(Segment* segment, uint32_t parents) {
+  for (auto& own : segment->own) own.store(0);
+  const int slot = join(segment);
+  if (slot < 0) return slot;
+  const std::atomic<int16_t>* from = segment->row(parents);
+  std::atomic<int16_t>* to = segment->row(static_cast<uint32_t>(slot));
+  for (uint32_t i = 0; i < segment->row_cells(); i++) {
+    // Most of a row has never been written, and writing zeros would give it pages.
+    if ((from[i].load(std::memory_order_relaxed) & kUsed) != 0) to[i].fetch_or(kUsed);
+  }
+  return slot;
+}
+
 void pass_on(const Segment* segment, uint32_t slot, int32_t slept_on) {
   Word* alive = alive_word(segment, slot);
   if (alive->load() != slept_on) futex_wake(alive, kEveryone);

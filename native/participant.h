@@ -24,6 +24,10 @@ int join(Segment* segment);
 // Gives the calling thread's slot back. Whatever it still owns counts as abandoned, as after a death.
 void leave(Segment* segment, uint32_t slot);
 
+// In the child of a fork: takes a slot of its own in the place of the parent's, which it left there, and marks as used
+// what the parent had marked: the child has the same objects open. Returns its index, or -errno.
+int join_after_fork(Segment* segment, uint32_t parents);
+
 // After a sleep: the kernel wakes one sleeper of a dead thread's alive word; this passes it on to the others.
 void pass_on(const Segment* segment, uint32_t slot, int32_t slept_on);
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <csignal>
 
+#include "fork/helpers.h"
 #include "participant.h"
 
 namespace forklock {
@@ -92,9 +93,10 @@ void sleep_on(const Watch& w, double ms) {
 }
 
 WaiterThread::WaiterThread(Report report) : report_(std::move(report)) {
-  // The program's signal handlers belong on its own threads.
+  // The program's signal handlers belong on its own threads; a fork must find this one asleep.
   sigset_t all, old;
   sigfillset(&all);
+  if (park_signal() > 0) sigdelset(&all, park_signal());
   pthread_sigmask(SIG_SETMASK, &all, &old);
   thread_ = std::thread([this] { run(); });
   pthread_sigmask(SIG_SETMASK, &old, nullptr);
@@ -132,7 +134,7 @@ bool WaiterThread::remove(uint32_t id) {
 }
 
 void WaiterThread::run() {
-  pthread_setname_np(pthread_self(), "forklock");
+  pthread_setname_np(pthread_self(), kOwnThread);
   while (!stop_.load()) {
     const int32_t control = control_.load();
     std::vector<Entry> entries;
@@ -240,6 +242,11 @@ void Waiters::add(uint32_t id, const Watch& watch) {
   }
   threads_.push_back(std::make_unique<WaiterThread>(report_));
   threads_.back()->add(id, watch);
+}
+
+void Waiters::abandon() {
+  for (auto& thread : threads_) thread.release();
+  threads_.clear();
 }
 
 bool Waiters::remove(uint32_t id) {

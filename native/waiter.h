@@ -78,6 +78,7 @@ class Waiters {
   void add(uint32_t id, const Watch& watch);
   bool remove(uint32_t id);
   void stop() { threads_.clear(); }
+  void abandon();  // in the child of a fork, where the threads are not
 
  private:
   WaiterThread::Report report_;

@@ -1,0 +1,100 @@
+#include "fork.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "../futex.h"
+#include "helpers.h"
+#include "pages.h"
+#include "polls.h"
+
+namespace forklock {
+namespace {
+
+constexpr int kPatience = 1000;          // ms until the helpers have slept once, all at a time
+constexpr int kSetUpPatience = 10000;    // ms for the child to get ready
+constexpr int kBrokenChild = 127;        // exit code of a child that could not be set up
+
+ForkTimes times;
+int ready_pipe = -1;  // in the child: its end
+
+// Until the child says that it is ready, or ends.
+int wait_until_ready(int fd, pid_t child) {
+  pollfd ready = {fd, POLLIN, 0};
+  const uint64_t until = monotonic_ns() + uint64_t{kSetUpPatience} * 1000000;
+  int n;
+  do {
+    const uint64_t now = monotonic_ns();
+    n = now >= until ? 0 : poll(&ready, 1, static_cast<int>((until - now) / 1000000) + 1);
+  } while (n < 0 && errno == EINTR);
+  int32_t code = 0;
+  if (n == 1 && read(fd, &code, sizeof code) == static_cast<ssize_t>(sizeof code) && code == 0) return 0;
+  kill(child, SIGKILL);
+  while (waitpid(child, nullptr, 0) < 0 && errno == EINTR) {
+  }
+  return code != 0 ? code : n == 0 ? -ETIMEDOUT : -ECHILD;
+}
+
+}  // namespace
+
+int fork_process(uv_loop_t* loop, const Keep& keep, std::string* reason) {
+  const double start = static_cast<double>(monotonic_ns());
+  Helpers helpers;
+  if (!helpers.park(kPatience, reason)) return -EAGAIN;
+  const double parked = static_cast<double>(monotonic_ns());
+  int ready[2] = {-1, -1};
+  int failed = let_child_have_heap();
+  if (failed == 0 && pipe2(ready, O_CLOEXEC) != 0) failed = -errno;
+  const double marked = static_cast<double>(monotonic_ns());
+  if (failed != 0) {
+    helpers.resume();
+    return failed;
+  }
+  // New threads begin with this thread's signal mask, and none of them may be interrupted before it is whole.
+  sigset_t all;
+  sigset_t old;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &old);
+  const pid_t pid = fork();
+  if (pid == 0) {
+    ready_pipe = ready[1];
+    close(ready[0]);
+    failed = own_polls();
+    if (failed == 0) failed = leave_inherited(loop, keep);
+    if (failed == 0) failed = helpers.revive();
+    if (failed != 0) child_gives_up(failed);
+    pthread_sigmask(SIG_SETMASK, &old, nullptr);
+    return 0;
+  }
+  const int fork_error = -errno;
+  helpers.resume();
+  pthread_sigmask(SIG_SETMASK, &old, nullptr);
+  const double forked = static_cast<double>(monotonic_ns());
+  close(ready[1]);
+  const int result = pid < 0 ? fork_error : wait_until_ready(ready[0], pid);
+  close(ready[0]);
+  times = {parked - start, marked - parked, forked - marked, static_cast<double>(monotonic_ns()) - forked};
+  return result < 0 ? result : pid;
+}
+
+void child_is_ready() {
+  const int32_t code = 0;
+  (void)!write(ready_pipe, &code, sizeof code);
+  close(ready_pipe);
+  ready_pipe = -1;
+}
+
+void child_gives_up(int error) {
+  const int32_t code = error;
+  (void)!write(ready_pipe, &code, sizeof code);
+  _exit(kBrokenChild);
+}
+
+const ForkTimes& fork_times() { return times; }
+
+}  // namespace forklock

@@ -1,0 +1,41 @@
+// fork(2) for a process with an event loop, a JIT and a concurrent garbage collector.
+#pragma once
+
+#include <uv.h>
+
+#include <string>
+
+#include "inherited.h"
+
+namespace forklock {
+
+// Where the time of the last fork went, in ns.
+struct ForkTimes {
+  double park;       // until the helpers slept
+  double pages;      // marking V8's pages for the child
+  double fork;       // the system call, with glibc's handlers
+  double handshake;  // until the child was ready
+};
+
+// In the parent: the child's pid, when the child is ready; or -errno, and *reason says more. In the child: 0, and
+// child_is_ready must follow. -EAGAIN with a reason: it cannot be safe now.
+//
+//  1. The helpers are stopped while they sleep (helpers.h): nobody but this thread runs, and nobody holds a lock.
+//  2. V8's pages are marked for the child (pages.h). After 1, so that no new ones appear.
+//  3. fork(3) of libc, not the bare system call: it puts malloc and stdio in order and runs the handlers of
+//     pthread_atfork, with which libuv gives the child a new thread pool and signal pipe, and OpenSSL new random numbers.
+//  4. In the child: own event loops (polls.h, inherited.h), then the helpers go on. Before anything else runs, as any
+//     allocation of V8 may post a job to them.
+//  5. The parent's helpers go on, and it waits until the child has registered what it uses of the shared memory, so that
+//     the parent cannot free it first.
+int fork_process(uv_loop_t* loop, const Keep& keep, std::string* reason);
+
+// Ends the parent's fork_process, with the child's pid.
+void child_is_ready();
+
+// Or with an error.
+[[noreturn]] void child_gives_up(int error);
+
+const ForkTimes& fork_times();
+
+}  // namespace forklock

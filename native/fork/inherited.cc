@@ -1,0 +1,147 @@
+#include "inherited.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+namespace forklock {
+namespace {
+
+// The parent's requests that never end in the child: calls in libuv's pool, and what connections had under way.
+// A request must end before it is counted out, so they are counted out at the last moment only: libuv checks the count
+// when somebody destroys a connection that had some. One loop forks, that of the main thread.
+unsigned int lost_requests = 0;
+uv_prepare_t watch_for_end;
+bool watching = false;
+
+// libuv's queues are rings of two pointers in all of its versions.
+unsigned int length_of(const uv__queue& head) {
+  unsigned int n = 0;
+  for (const uv__queue* q = head.next; q != &head; q = q->next) n++;
+  return n;
+}
+
+unsigned int requests_of(const uv_handle_t* handle) {
+  if (handle->type == UV_UDP) {
+    const auto* udp = reinterpret_cast<const uv_udp_t*>(handle);
+    return length_of(udp->write_queue) + length_of(udp->write_completed_queue);
+  }
+  const auto* stream = reinterpret_cast<const uv_stream_t*>(handle);
+  return length_of(stream->write_queue) + length_of(stream->write_completed_queue) +
+         (stream->connect_req != nullptr) + (stream->shutdown_req != nullptr);
+}
+
+// The loop would block although only requests of the parent keep it: it has come to its natural end.
+void look_for_end(uv_prepare_t* handle) {
+  uv_loop_t* loop = handle->loop;
+  if (loop->active_handles > 0 || loop->closing_handles != nullptr || loop->active_reqs.count > lost_requests) return;
+  loop->active_reqs.count -= lost_requests;
+  lost_requests = 0;
+  uv_prepare_stop(handle);
+}
+
+bool listens(int fd) {
+  int on = 0;
+  socklen_t size = sizeof on;
+  return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &on, &size) == 0 && on != 0;
+}
+
+struct Walk {
+  const Keep* keep;
+  int dead;  // the descriptor on which nothing ever happens
+  unsigned int kept_requests = 0;
+  std::vector<uv_async_t*> sent;
+
+  bool is_kept(int fd) const {
+    return std::find(keep->descriptors.begin(), keep->descriptors.end(), fd) != keep->descriptors.end() ||
+           (keep->listening && listens(fd));
+  }
+
+  void leave_socket(uv_handle_t* handle) {
+    uv_os_fd_t fd;
+    const bool open = uv_fileno(handle, &fd) == 0;
+    const bool is_output = open && (fd == STDOUT_FILENO || fd == STDERR_FILENO);
+    if (is_output || (open && is_kept(fd))) {
+      kept_requests += requests_of(handle);
+      return;
+    }
+    if (handle->type == UV_UDP) {
+      uv_udp_recv_stop(reinterpret_cast<uv_udp_t*>(handle));
+    } else {
+      uv_read_stop(reinterpret_cast<uv_stream_t*>(handle));
+    }
+    uv_unref(handle);
+    // Descriptor 0 stays what it is, for whoever reads it by number.
+    if (open && fd > STDERR_FILENO && handle->type != UV_TTY) dup3(dead, fd, O_CLOEXEC);
+  }
+
+  void visit(uv_handle_t* handle) {
+    switch (handle->type) {
+      case UV_TCP:
+      case UV_NAMED_PIPE:
+      case UV_TTY:
+      case UV_UDP:
+        leave_socket(handle);
+        break;
+      case UV_POLL:
+        uv_poll_stop(reinterpret_cast<uv_poll_t*>(handle));
+        uv_unref(handle);
+        break;
+      case UV_FS_EVENT:
+        uv_fs_event_stop(reinterpret_cast<uv_fs_event_t*>(handle));
+        uv_unref(handle);
+        break;
+      case UV_FS_POLL:
+        uv_fs_poll_stop(reinterpret_cast<uv_fs_poll_t*>(handle));
+        uv_unref(handle);
+        break;
+      case UV_PROCESS:
+        uv_unref(handle);  // the parent's children are not the child's
+        break;
+      case UV_ASYNC:
+        // Those of libuv's own and Node's own are not counted anyway; others report from threads that are not here.
+        uv_unref(handle);
+        if (reinterpret_cast<uv_async_t*>(handle)->pending != 0) sent.push_back(reinterpret_cast<uv_async_t*>(handle));
+        break;
+      default:
+        break;
+    }
+  }
+};
+
+// The read end of a pipe that is never written to and never closed: neither readable nor writable, ever (poll(2)).
+int dead_descriptor() {
+  int ends[2];
+  return pipe2(ends, O_CLOEXEC) == 0 ? ends[0] : -errno;
+}
+
+}  // namespace
+
+int leave_inherited(uv_loop_t* loop, const Keep& keep) {
+  const int dead = dead_descriptor();
+  if (dead < 0) return dead;
+  Walk walk{&keep, dead, 0, {}};
+  uv_walk(loop, [](uv_handle_t* handle, void* arg) { static_cast<Walk*>(arg)->visit(handle); }, &walk);
+  close(dead);
+  // Calls that had ended, but whose callbacks had not run: those run in the parent.
+  loop->wq.next = &loop->wq;
+  loop->wq.prev = &loop->wq;
+  const int failed = uv_loop_fork(loop);
+  if (failed != 0) return failed;
+  // uv_loop_fork forgets what other threads had sent. Among it may be V8's tasks for this thread.
+  for (uv_async_t* async : walk.sent) uv_async_send(async);
+
+  lost_requests = loop->active_reqs.count - walk.kept_requests;
+  if (!watching) {
+    watching = true;
+    uv_prepare_init(loop, &watch_for_end);
+    uv_unref(reinterpret_cast<uv_handle_t*>(&watch_for_end));
+  }
+  if (lost_requests > 0) uv_prepare_start(&watch_for_end, look_for_end);
+  return 0;
+}
+
+}  // namespace forklock
