@@ -10,6 +10,7 @@
         "native/fork/leave.cc",
         "native/fork/pages.cc",
         "native/fork/polls.cc",
+        "native/fork/unwind.cc",
         "native/futex.cc",
         "native/memory.cc",
         "native/participant.cc",

@@ -2,6 +2,7 @@
 // is the only caller), results are numbers, and a negative number is -errno.
 #include <dlfcn.h>
 #include <napi.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,6 +12,7 @@
 #include "fork/fork.h"
 #include "fork/helpers.h"
 #include "fork/leave.h"
+#include "fork/unwind.h"
 #include "memory.h"
 #include "participant.h"
 #include "waiter.h"
@@ -39,6 +41,7 @@ struct Environment {
   std::mutex mutex;
   std::deque<uint32_t> ready;  // guarded by mutex
   std::string why_not;         // why the last fork was refused
+  Napi::FunctionReference at_rest;
 
   // Called on waiter threads. One call into JavaScript drains all that is ready by then.
   void report(uint32_t id) {
@@ -388,12 +391,49 @@ Value ForkTimesOf(const CallbackInfo& info) {  // -> [park, pages, fork, handsha
   return out;
 }
 
+Value CanUnwind(const CallbackInfo& info) { return Napi::Boolean::New(info.Env(), can_unwind()); }
+
+Value Unwind(const CallbackInfo& info) {  // nothing of the caller runs any more
+  unwind();
+  return info.Env().Undefined();
+}
+
+// callback, how many handles may be active: called before the loop blocks for nothing of this process's own
+Value OnRest(const CallbackInfo& info) {
+  Environment& e = self(info);
+  e.at_rest = Napi::Persistent(info[0].As<Napi::Function>());
+  uv_loop_t* loop = nullptr;
+  if (napi_get_uv_event_loop(e.env, &loop) != napi_ok) return give(info, -EINVAL);
+  watch_for_rest(loop, info[1].As<Napi::Number>().Uint32Value(), [&e] {
+    Napi::HandleScope scope(e.env);
+    e.at_rest.MakeCallback(Napi::Object::New(e.env), {});
+  });
+  return give(info, 0);
+}
+
+Value RandomWords(const CallbackInfo& info) {  // -> 4 words that no other process has
+  uint32_t words[4] = {};
+  size_t got = 0;
+  while (got < sizeof words) {
+    const ssize_t n = getrandom(reinterpret_cast<char*>(words) + got, sizeof words - got, 0);
+    if (n < 0 && errno != EINTR) return give(info, -errno);
+    if (n > 0) got += static_cast<size_t>(n);
+  }
+  Napi::Array out = Napi::Array::New(info.Env(), 4);
+  for (uint32_t i = 0; i < 4; i++) out[i] = give(info, words[i]);
+  return out;
+}
+
 Value SetExitCode(const CallbackInfo& info) {
   set_exit_code(number(info, 0));
   return info.Env().Undefined();
 }
 
 Value LeaveProcess(const CallbackInfo& info) {
+  Environment& e = self(info);
+  for (Opened& o : e.opened) {  // as a thread that ends does: others need not find out by themselves
+    if (o.slot >= 0) leave(o.segment, static_cast<uint32_t>(o.slot));
+  }
   set_exit_code(number(info, 0));
   leave_process();
 }
@@ -467,6 +507,10 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   add("whyNoFork", WhyNoFork);
   add("childIsReady", ChildIsReady);
   add("forkTimes", ForkTimesOf);
+  add("canUnwind", CanUnwind);
+  add("unwind", Unwind);
+  add("onRest", OnRest);
+  add("randomWords", RandomWords);
   add("setExitCode", SetExitCode);
   add("leaveProcess", LeaveProcess);
   add("forcePlainFutex", ForcePlainFutex);

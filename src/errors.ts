@@ -116,6 +116,17 @@ export class HandleError extends ForklockError {
   }
 }
 
+/** `fork()` cannot be safe here and now; the message says why, and what to do. Code `ERR_FORKLOCK_FORK_UNSAFE`. */
+export class ForkUnsafeError extends ForklockError {
+  /** @internal */
+  static override readonly kind: string = 'ForkUnsafeError';
+
+  constructor(reason: string) {
+    super('ERR_FORKLOCK_FORK_UNSAFE', `fork() cannot be safe here: ${reason}`);
+    mark(this, ['ForklockError', 'ForkUnsafeError']);
+  }
+}
+
 /** How a value looks in an error message: `'abc' (string)`, `NaN (number)`, `null`. */
 export function shown(value: unknown): string {
   if (value === null || value === undefined) return String(value);

@@ -16,6 +16,8 @@ namespace {
 unsigned int lost_requests = 0;
 uv_prepare_t watch_for_end;
 bool watching = false;
+std::function<void()> report_rest;  // empty: the loop is left to come to its end
+unsigned int handles_at_rest = 0;
 
 // libuv's queues are rings of two pointers in all of its versions.
 unsigned int length_of(const uv__queue& head) {
@@ -37,7 +39,14 @@ unsigned int requests_of(const uv_handle_t* handle) {
 // The loop would block although only requests of the parent keep it: it has come to its natural end.
 void look_for_end(uv_prepare_t* handle) {
   uv_loop_t* loop = handle->loop;
-  if (loop->active_handles > 0 || loop->closing_handles != nullptr || loop->active_reqs.count > lost_requests) return;
+  const unsigned int handles = report_rest ? handles_at_rest : 0;
+  if (loop->active_handles > handles || loop->closing_handles != nullptr || loop->active_reqs.count > lost_requests) {
+    return;
+  }
+  if (report_rest) {
+    report_rest();
+    return;
+  }
   loop->active_reqs.count -= lost_requests;
   lost_requests = 0;
   uv_prepare_stop(handle);
@@ -118,6 +127,15 @@ int dead_descriptor() {
   return pipe2(ends, O_CLOEXEC) == 0 ? ends[0] : -errno;
 }
 
+void watch(uv_loop_t* loop) {
+  if (!watching) {
+    watching = true;
+    uv_prepare_init(loop, &watch_for_end);
+    uv_unref(reinterpret_cast<uv_handle_t*>(&watch_for_end));
+  }
+  uv_prepare_start(&watch_for_end, look_for_end);
+}
+
 }  // namespace
 
 int leave_inherited(uv_loop_t* loop, const Keep& keep) {
@@ -135,13 +153,15 @@ int leave_inherited(uv_loop_t* loop, const Keep& keep) {
   for (uv_async_t* async : walk.sent) uv_async_send(async);
 
   lost_requests = loop->active_reqs.count - walk.kept_requests;
-  if (!watching) {
-    watching = true;
-    uv_prepare_init(loop, &watch_for_end);
-    uv_unref(reinterpret_cast<uv_handle_t*>(&watch_for_end));
-  }
-  if (lost_requests > 0) uv_prepare_start(&watch_for_end, look_for_end);
+  report_rest = nullptr;
+  if (lost_requests > 0) watch(loop);
   return 0;
+}
+
+void watch_for_rest(uv_loop_t* loop, unsigned int handles, std::function<void()> at_rest) {
+  handles_at_rest = handles;
+  report_rest = std::move(at_rest);
+  watch(loop);
 }
 
 }  // namespace forklock

@@ -3,6 +3,7 @@
 
 #include <uv.h>
 
+#include <functional>
 #include <vector>
 
 namespace forklock {
@@ -20,5 +21,10 @@ struct Keep {
 //
 // Then makes the loop itself the child's (uv_loop_fork). Returns 0 or -errno.
 int leave_inherited(uv_loop_t* loop, const Keep& keep);
+
+// For a child that has to see the end of its loop by itself: `at_rest` is called whenever the loop is about to block with
+// nothing under way but what was the parent's, and no more than `handles` active handles (as Node has one for all timers,
+// the parent's timers look like one).
+void watch_for_rest(uv_loop_t* loop, unsigned int handles, std::function<void()> at_rest);
 
 }  // namespace forklock

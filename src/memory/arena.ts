@@ -1,6 +1,8 @@
+import { afterForkInChild } from '../after-fork.js';
 import { native } from '../native.js';
 import { ARENA, CELL_BYTES, CELL_WORDS, HEAP_WORD } from './layout.js';
 import { Segment } from './segment.js';
+import { use } from './uses.js';
 
 const FIRST_HEAP = 1 << 20;
 const LARGEST_HEAP = 1 << 22;
@@ -11,7 +13,7 @@ const EMBEDDED = 1;
 /** How many closed objects may wait for others to let go of them before they are looked at. */
 const SWEEP_AFTER = 64;
 
-/** A block of cells in an arena. Only the environment that made an arena gives out its cells. */
+/** A block of cells in an arena. Only the environment that made an arena gives out its cells: see `inherited`. */
 export interface Block {
   arena: Arena;
   cell: number;
@@ -27,6 +29,8 @@ function cellsFor(bytes: number): number {
 export class Arena {
   readonly segment: Segment;
   readonly cells: number;
+  /** The parent's, in the child of a fork: it gives out the cells, and here they are open as those of any other process. */
+  inherited = false;
   #next = 0;
   #used = 0;
   /** Freed cells by block size. */
@@ -40,6 +44,12 @@ export class Arena {
 
   get empty(): boolean {
     return this.#used === 0;
+  }
+
+  /** The cells that may begin an object now: every one whose cookie is set. */
+  *taken(): Iterable<number> {
+    const { view } = this.segment.words;
+    for (let cell = 0; cell < this.#next; cell++) if (view[HEAP_WORD + cell * CELL_WORDS + 1] !== 0) yield cell;
   }
 
   take(cells: number): number {
@@ -70,6 +80,16 @@ const arenas: Arena[] = [];
 /** Closed here, but perhaps still open elsewhere. */
 let closed: Block[] = [];
 let sweepAt = SWEEP_AFTER;
+
+// The parent waits for this in fork(), so that it frees nothing that the child has yet to mark as used.
+afterForkInChild(() => {
+  for (const arena of arenas) {
+    arena.inherited = true;
+    for (const cell of arena.taken()) use(arena.segment, cell);
+  }
+  arenas.length = 0;
+  closed = [];
+});
 
 export function allocate(bytes: number): Block {
   const cells = cellsFor(bytes);

@@ -5,6 +5,7 @@ import { type Handle, hexOfCookie, parseHandle } from './handle.js';
 import { CELL_BYTES, CELL_WORDS, HEAP_WORD, SINGLE } from './layout.js';
 import { ensureNamedDirectory, fileName, namedDirectory } from './names.js';
 import { Segment } from './segment.js';
+import { unuse, use } from './uses.js';
 import { Words } from './words.js';
 
 /** Kinds of objects: the number is in shared memory, the word in handles, the title in messages. */
@@ -93,7 +94,7 @@ class Lease {
   readonly segment: Segment;
   readonly kind: Kind;
   readonly cell: number;
-  readonly block: Block | undefined;
+  readonly #block: Block | undefined;
   /** The handle was read: somebody may be about to open it. */
   shared = false;
   #pending = 0;
@@ -104,8 +105,13 @@ class Lease {
     this.segment = segment;
     this.kind = kind;
     this.cell = cell;
-    this.block = block;
+    this.#block = block;
     for (const lease of lingering) lease.#tryToEnd();
+  }
+
+  /** The block that this environment gave out for it, and takes back. */
+  get block(): Block | undefined {
+    return this.#block?.arena.inherited ? undefined : this.#block;
   }
 
   /** A wait begins. */
@@ -140,7 +146,7 @@ class Lease {
       this.#ended = true;
       lingering.delete(this);
       unuse(this.segment, this.cell);
-      this.segment.release();
+      if (!this.#block) this.segment.release(); // an inherited arena stays open
     }
   }
 
@@ -162,31 +168,6 @@ class Lease {
 }
 
 const leases = new FinalizationRegistry<Lease>((lease) => lease.end(false));
-
-/** How often each cell of a segment is open here; its mark in the participant's row is there while it is above 0. */
-const uses = new WeakMap<Segment, Map<number, number>>();
-
-function use(segment: Segment, cell: number): void {
-  let counts = uses.get(segment);
-  if (!counts) {
-    counts = new Map();
-    uses.set(segment, counts);
-  }
-  const count = counts.get(cell) ?? 0;
-  if (count === 0) native().use(segment.index, cell, true);
-  counts.set(cell, count + 1);
-}
-
-function unuse(segment: Segment, cell: number): void {
-  const counts = uses.get(segment);
-  const count = counts?.get(cell) ?? 0;
-  if (count > 1) {
-    counts!.set(cell, count - 1);
-  } else if (count === 1) {
-    counts!.delete(cell);
-    native().use(segment.index, cell, false);
-  }
-}
 
 let nextCookie = Math.floor(Math.random() * 0x7fffffff);
 

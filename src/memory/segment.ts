@@ -1,3 +1,4 @@
+import { afterForkInChild } from '../after-fork.js';
 import { checked, SystemError } from '../errors.js';
 import { native } from '../native.js';
 import {
@@ -26,7 +27,22 @@ export function mapSegment(index: number, offset: number, length: number): Share
   return buffer;
 }
 
+/** State of an object that all its wrappers share within one environment. */
+export interface LocalState {
+  /** In the child of a fork: forgets what the parent's participant had under way. */
+  afterFork?(): void;
+}
+
 const open = new Map<number, Segment>();
+
+// The addon has registered the child in the place of its parent, so that it owns nothing of what the parent does.
+afterForkInChild(() => {
+  for (const segment of open.values()) {
+    segment.register();
+    for (const local of segment.locals.values()) local.afterFork?.();
+  }
+});
+
 
 /** Shared memory with participants and a heap, as this environment has it mapped. */
 export class Segment {
@@ -41,7 +57,7 @@ export class Segment {
   /** The name under which others find it. */
   readonly name: string | undefined;
   /** State that all wrappers of one object share within this environment, by cell. */
-  readonly locals = new Map<number, unknown>();
+  readonly locals = new Map<number, LocalState>();
   #users = 0;
 
   private constructor(index: number, name: string | undefined) {
@@ -64,14 +80,19 @@ export class Segment {
     let segment: Segment;
     try {
       segment = new Segment(index, name);
-      const slot = checked(native().join(index), 'registering with shared memory');
-      segment.words.me = nameOf(slot, segment.words.load(generationAt(slot)));
+      segment.register();
     } catch (error) {
       native().close(index);
       throw error;
     }
     open.set(index, segment);
     return segment;
+  }
+
+  /** Makes this environment's thread a participant, or asks which one it is. */
+  register(): void {
+    const slot = checked(native().join(this.index), 'registering with shared memory');
+    this.words.me = nameOf(slot, this.words.load(generationAt(slot)));
   }
 
   /** Anonymous: a memfd that lives as long as somebody has it open. `heap` is in bytes. */

@@ -3,6 +3,7 @@ import { BODY, Cell } from '../memory/cell.js';
 import type { Handle } from '../memory/handle.js';
 import { CELL_WORDS, SLOTS } from '../memory/layout.js';
 import { checkName } from '../memory/names.js';
+import type { LocalState } from '../memory/segment.js';
 import { unlinkNamed } from '../memory/shared-object.js';
 import {
   checkFunction,
@@ -35,10 +36,15 @@ const RECORDS = CELL_WORDS * 2;
 const WORDS = RECORDS + SLOTS * RECORD_WORDS;
 
 /** What all wrappers of one condition share in this thread. */
-interface Local {
-  claims: { count: number };
+class Local implements LocalState {
+  readonly claims = { count: 0 };
   /** Tickets of this thread's waits, oldest first. */
-  tickets: number[];
+  readonly tickets: number[] = [];
+
+  afterFork(): void {
+    this.claims.count = 0;
+    this.tickets.length = 0;
+  }
 }
 
 /** One wait that has begun. */
@@ -75,7 +81,7 @@ export class Condition extends Lockable {
     const { segment, index } = made.cell;
     let local = segment.locals.get(index) as Local | undefined;
     if (!local) {
-      local = { claims: { count: 0 }, tickets: [] };
+      local = new Local();
       segment.locals.set(index, local);
     }
     this.#local = local;

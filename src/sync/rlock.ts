@@ -2,6 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { DeadlockError, NotOwnerError, TimeoutError } from '../errors.js';
 import { BODY, Cell } from '../memory/cell.js';
 import type { Handle } from '../memory/handle.js';
+import type { LocalState } from '../memory/segment.js';
 import { unlinkNamed } from '../memory/shared-object.js';
 import { type CheckedWait, checkFunction, checkTimeout, checkWaitOptions, type WaitOptions } from '../options.js';
 import { tryTake } from './core/owned.js';
@@ -23,7 +24,7 @@ interface Scope {
 }
 
 /** What all wrappers of one lock share in this thread. */
-interface Local {
+interface Local extends LocalState {
   holder: Holder | undefined;
 }
 

@@ -1,3 +1,4 @@
+import { afterForkInChild } from '../after-fork.js';
 import type { Cell } from '../memory/cell.js';
 import { native } from '../native.js';
 import type { CheckedWait } from '../options.js';
@@ -12,6 +13,14 @@ const pending = new Map<number, PendingWait>();
 const lines = new Map<number, Set<PendingWait>>();
 let lastId = 0;
 let listening = false;
+
+// The parent's waits are the parent's: their promises stay as they are in the child, and none of them takes anything.
+afterForkInChild(() => {
+  const waits = [...pending.values()];
+  pending.clear();
+  lines.clear();
+  for (const wait of waits) wait.forget();
+});
 
 function listen(): void {
   if (listening) return;
@@ -169,6 +178,13 @@ class PendingWait {
     } catch (error) {
       this.#settle(() => this.#reject(error));
     }
+  }
+
+  forget(): void {
+    clearTimeout(this.#timer);
+    clearTimeout(this.#again);
+    if (this.#signal) offAbort(this.#signal, this);
+    this.#cell.release();
   }
 
   #settle(deliver: () => void): void {

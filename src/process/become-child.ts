@@ -1,0 +1,26 @@
+import { runAfterFork } from '../after-fork.js';
+import { leaveAtTheEnd } from './child-end.js';
+import { renewRandomness } from './random.js';
+
+/** The IPC channel to whoever started the parent with `child_process.fork` is the parent's. */
+function dropChannel(): void {
+  if (process.send === undefined) return;
+  for (const [key, value] of [['send'], ['disconnect'], ['channel'], ['connected', false]] as const) {
+    Object.defineProperty(process, key, { value, writable: true, configurable: true, enumerable: true });
+  }
+}
+
+let pid = process.pid;
+/** Forked children leave as this says; a child of a child has it already. */
+let leaves = false;
+
+/** Everything that a fork leaves wrong in JavaScript. `own` is the child's pid. */
+export function becomeChild(own: number): void {
+  pid = own;
+  Object.defineProperty(process, 'pid', { value: pid, writable: false, configurable: true, enumerable: true });
+  if (!leaves) leaveAtTheEnd();
+  leaves = true;
+  renewRandomness();
+  dropChannel();
+  runAfterFork();
+}
