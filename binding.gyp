@@ -14,7 +14,10 @@
         "native/futex.cc",
         "native/memory.cc",
         "native/participant.cc",
-        "native/waiter.cc"
+        "native/process.cc",
+        "native/socket.cc",
+        "native/waiter.cc",
+        "native/watch.cc"
       ],
       "dependencies": [
         "<!(node -p \"require('node-addon-api').targets\"):node_addon_api"

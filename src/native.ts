@@ -63,6 +63,33 @@ export interface Native {
   randomWords(): number[];
   setExitCode(code: number): void;
   leaveProcess(code: number): never;
+  getpid(): number;
+  getppid(): number;
+  // Descriptors that these make or fill in are closed by `closeDescriptor`, or with the environment.
+  pidfdOpen(pid: number): number;
+  pidfdSignal(pidfd: number, signal: number): number;
+  /** Exit code of a child, or 256 + signal; `-EAGAIN` while it runs, `-ECHILD` when it is none (any more). */
+  exitStatus(pidfd: number, reap: boolean): number;
+  /** How many are readable; `ready` says which. `ms` negative: for ever. */
+  poll(descriptors: Int32Array, ready: Uint8Array, ms: number): number;
+  pollOne(descriptor: number, ms: number): number;
+  /** `descriptors[i]` is descriptor `i` of the program, -1 is /dev/null. Its pid. */
+  spawnProgram(file: string, argv: string[], environment: string[], descriptors: Int32Array): number;
+  sealedMemory(data: Uint8Array): number;
+  socketPair(ends: Int32Array): number;
+  sendMessage(socket: number, data: Uint8Array, descriptors: Int32Array): number;
+  /** Bytes of the message, 0 at the end of the connection, `-EAGAIN` when there is none. */
+  receiveMessage(socket: number, data: Uint8Array, descriptors: Int32Array): number;
+  adopt(descriptor: number): number;
+  closeDescriptor(descriptor: number): number;
+  redirect(from: number, to: number): number;
+  onReadable(callback: (descriptor: number) => void): number;
+  watch(descriptor: number, keepsAlive: boolean): number;
+  keepWatch(descriptor: number, keepsAlive: boolean): number;
+  unwatch(descriptor: number): number;
+  dieWith(pidfd: number): number;
+  dieWithParentThread(): number;
+  ignoreInterrupt(on: boolean): number;
   forcePlainFutex(on: boolean): void;
   numbers(): number[];
 }

@@ -1,0 +1,106 @@
+#include "watch.h"
+
+#include <cerrno>
+
+namespace forklock {
+
+Watches* Watches::make(napi_env env, napi_value callback) {
+  Watches* watches = new Watches(env);
+  if (napi_create_reference(env, callback, 1, &watches->callback_) != napi_ok ||
+      napi_add_async_cleanup_hook(env, on_cleanup, watches, &watches->hook_) != napi_ok) {
+    delete watches;
+    return nullptr;
+  }
+  return watches;
+}
+
+int Watches::add(int fd, bool ref) {
+  if (over_) return -ESHUTDOWN;
+  if (open_.count(fd) != 0) return -EEXIST;
+  uv_loop_t* loop = nullptr;
+  if (napi_get_uv_event_loop(env_, &loop) != napi_ok) return -EINVAL;
+  Watch* watch = new Watch{{}, this, fd};
+  int failed = uv_poll_init(loop, &watch->poll, fd);
+  if (failed != 0) {  // libuv knows nothing of the handle then
+    delete watch;
+    return failed;
+  }
+  failed = uv_poll_start(&watch->poll, UV_READABLE, on_readable);
+  if (failed != 0) {
+    close(watch);
+    return failed;
+  }
+  if (!ref) uv_unref(reinterpret_cast<uv_handle_t*>(&watch->poll));
+  open_[fd] = watch;
+  return 0;
+}
+
+int Watches::keep(int fd, bool ref) {
+  const auto at = open_.find(fd);
+  if (at == open_.end()) return -ENOENT;
+  uv_handle_t* handle = reinterpret_cast<uv_handle_t*>(&at->second->poll);
+  if (ref) {
+    uv_ref(handle);
+  } else {
+    uv_unref(handle);
+  }
+  return 0;
+}
+
+int Watches::remove(int fd) {
+  const auto at = open_.find(fd);
+  if (at == open_.end()) return -ENOENT;
+  Watch* watch = at->second;
+  open_.erase(at);
+  close(watch);
+  return 0;
+}
+
+void Watches::close(Watch* watch) {
+  closing_++;
+  uv_close(reinterpret_cast<uv_handle_t*>(&watch->poll), on_closed);  // takes it out of the epoll set at once
+}
+
+void Watches::on_closed(uv_handle_t* handle) {
+  Watch* watch = reinterpret_cast<Watch*>(handle);
+  Watches* owner = watch->owner;
+  delete watch;
+  owner->closing_--;
+  owner->finish_if_over();
+}
+
+void Watches::finish_if_over() {
+  if (!over_ || closing_ > 0) return;
+  napi_remove_async_cleanup_hook(hook_);
+  delete this;
+}
+
+void Watches::on_cleanup(napi_async_cleanup_hook_handle, void* data) {
+  Watches* self = static_cast<Watches*>(data);
+  self->over_ = true;
+  for (const auto& entry : self->open_) self->close(entry.second);
+  self->open_.clear();
+  self->finish_if_over();
+}
+
+void Watches::on_readable(uv_poll_t* poll, int, int) {  // an error is for the reader to see
+  Watch* watch = reinterpret_cast<Watch*>(poll);
+  watch->owner->call(watch->fd);
+}
+
+void Watches::call(int fd) {
+  napi_handle_scope scope;
+  if (napi_open_handle_scope(env_, &scope) != napi_ok) return;
+  napi_value callback, receiver, argument, error;
+  napi_get_reference_value(env_, callback_, &callback);
+  napi_get_global(env_, &receiver);
+  napi_create_int32(env_, fd, &argument);
+  // As any other callback of Node: ticks and promises run after it, what it throws is an uncaught exception.
+  if (napi_make_callback(env_, nullptr, receiver, callback, 1, &argument, nullptr) == napi_pending_exception &&
+      napi_get_and_clear_last_exception(env_, &error) == napi_ok) {
+    napi_fatal_exception(env_, error);
+  }
+  napi_close_handle_scope(env_, scope);
+}
+
+}  // namespace forklock

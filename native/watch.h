@@ -1,0 +1,47 @@
+// Descriptors that the event loop watches for JavaScript: pidfds, and the socket of a fork server.
+#pragma once
+
+#include <node_api.h>
+#include <uv.h>
+
+#include <map>
+
+namespace forklock {
+
+// Of one environment, on its JS thread. It ends by itself with the environment, as soon as libuv has let go of its
+// handles: that takes turns of the loop, so an asynchronous cleanup hook keeps the environment until then.
+class Watches {
+ public:
+  // The callback gets the number of a descriptor that is readable, again and again until it is removed. Null: no memory.
+  static Watches* make(napi_env env, napi_value callback);
+
+  // A watch that is kept (`ref`) keeps the loop alive. -EEXIST: it is watched already.
+  int add(int fd, bool ref);
+  int keep(int fd, bool ref);
+  // From here on the descriptor may be closed.
+  int remove(int fd);
+
+ private:
+  struct Watch {
+    uv_poll_t poll;  // first: libuv hands over its address
+    Watches* owner;
+    int fd;
+  };
+
+  explicit Watches(napi_env env) : env_(env) {}
+  void close(Watch* watch);
+  void finish_if_over();
+  void call(int fd);
+  static void on_readable(uv_poll_t* poll, int status, int events);
+  static void on_closed(uv_handle_t* handle);
+  static void on_cleanup(napi_async_cleanup_hook_handle hook, void* data);
+
+  napi_env env_;
+  napi_ref callback_ = nullptr;
+  napi_async_cleanup_hook_handle hook_ = nullptr;
+  std::map<int, Watch*> open_;
+  int closing_ = 0;
+  bool over_ = false;
+};
+
+}  // namespace forklock
