@@ -363,7 +363,8 @@ int start_anew(Environment& e) {
   return 0;
 }
 
-Value Fork(const CallbackInfo& info) {  // descriptors to keep, whether listening sockets are kept -> pid, 0, or -errno
+// descriptors to keep, whether listening sockets are kept, whether helper threads are -> pid, 0, or -errno
+Value Fork(const CallbackInfo& info) {
   Environment& e = self(info);
   Keep keep{{}, info[1].As<Napi::Boolean>().Value()};
   const Napi::Array descriptors = info[0].As<Napi::Array>();
@@ -373,7 +374,7 @@ Value Fork(const CallbackInfo& info) {  // descriptors to keep, whether listenin
   uv_loop_t* loop = nullptr;
   if (napi_get_uv_event_loop(e.env, &loop) != napi_ok) return give(info, -EINVAL);
   e.why_not.clear();
-  const int result = fork_process(loop, keep, &e.why_not);
+  const int result = fork_process(loop, keep, info[2].As<Napi::Boolean>().Value(), &e.why_not);
   if (result == 0) {
     const int failed = start_anew(e);
     if (failed != 0) child_gives_up(failed);
@@ -407,15 +408,15 @@ Value Unwind(const CallbackInfo& info) {  // nothing of the caller runs any more
   return info.Env().Undefined();
 }
 
-// callback, how many handles may be active: called before the loop blocks for nothing of this process's own
+// callback: gets the number of active handles before the loop blocks for what may be nothing of this process's own
 Value OnRest(const CallbackInfo& info) {
   Environment& e = self(info);
   e.at_rest = Napi::Persistent(info[0].As<Napi::Function>());
   uv_loop_t* loop = nullptr;
   if (napi_get_uv_event_loop(e.env, &loop) != napi_ok) return give(info, -EINVAL);
-  watch_for_rest(loop, info[1].As<Napi::Number>().Uint32Value(), [&e] {
+  watch_for_rest(loop, [&e](unsigned int handles) {
     Napi::HandleScope scope(e.env);
-    e.at_rest.MakeCallback(Napi::Object::New(e.env), {});
+    e.at_rest.MakeCallback(Napi::Object::New(e.env), {Napi::Number::New(e.env, handles)});
   });
   return give(info, 0);
 }

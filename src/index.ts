@@ -9,6 +9,7 @@ export {
   ClosedError,
   DeadlockError,
   ForklockError,
+  ForkUnsafeError,
   HandleError,
   NotOwnerError,
   OwnerDiedError,
@@ -17,6 +18,8 @@ export {
 } from './errors.js';
 export type { Handle } from './memory/handle.js';
 export type { NameOptions, WaitOptions } from './options.js';
+export { type ForkOptions, fork } from './process/fork.js';
+export { cpuCount, getpid, getppid } from './process/ids.js';
 export { Barrier, type BarrierOptions } from './sync/barrier.js';
 export { Condition } from './sync/condition.js';
 export { Event } from './sync/event.js';

@@ -47,8 +47,8 @@ export interface Native {
   ): number;
   cancelAsync(id: number): number;
   nextReady(): number;
-  /** The child's pid, 0 in the child, or `-errno`; what of the loop the child keeps: descriptors, listening sockets. */
-  fork(descriptors: readonly number[], listening: boolean): number;
+  /** The child's pid, 0 in the child, or `-errno`; what of the loop the child keeps: descriptors, listening sockets; helper threads are carried over. */
+  fork(descriptors: readonly number[], listening: boolean, helpers: boolean): number;
   /** Why the last fork was refused, or why none can work on this machine; empty: no reason is known. */
   whyNoFork(): string;
   /** In the child of a fork: the parent's `fork` may return. */
@@ -58,8 +58,8 @@ export interface Native {
   canUnwind(): boolean;
   /** Nothing of the caller, nor of what waits in the microtask queue, runs any more. */
   unwind(): void;
-  /** Calls back before the loop blocks with at most so many active handles, and only the parent's requests under way. */
-  onRest(callback: () => void, handles: number): number;
+  /** Calls back before the loop blocks with one or no active handle, and only the parent's requests under way. */
+  onRest(callback: (handles: number) => void): number;
   randomWords(): number[];
   setExitCode(code: number): void;
   leaveProcess(code: number): never;

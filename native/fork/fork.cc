@@ -42,10 +42,10 @@ int wait_until_ready(int fd, pid_t child) {
 
 }  // namespace
 
-int fork_process(uv_loop_t* loop, const Keep& keep, std::string* reason) {
+int fork_process(uv_loop_t* loop, const Keep& keep, bool with_helpers, std::string* reason) {
   const double start = static_cast<double>(monotonic_ns());
   Helpers helpers;
-  if (!helpers.park(kPatience, reason)) return -EAGAIN;
+  if (with_helpers && !helpers.park(kPatience, reason)) return -EAGAIN;
   const double parked = static_cast<double>(monotonic_ns());
   int ready[2] = {-1, -1};
   int failed = let_child_have_heap();

@@ -28,7 +28,8 @@ struct ForkTimes {
 //     allocation of V8 may post a job to them.
 //  5. The parent's helpers go on, and it waits until the child has registered what it uses of the shared memory, so that
 //     the parent cannot free it first.
-int fork_process(uv_loop_t* loop, const Keep& keep, std::string* reason);
+// `with_helpers` false: for a process that was started with so few helper threads that the child needs none.
+int fork_process(uv_loop_t* loop, const Keep& keep, bool with_helpers, std::string* reason);
 
 // Ends the parent's fork_process, with the child's pid.
 void child_is_ready();

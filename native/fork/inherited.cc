@@ -16,8 +16,7 @@ namespace {
 unsigned int lost_requests = 0;
 uv_prepare_t watch_for_end;
 bool watching = false;
-std::function<void()> report_rest;  // empty: the loop is left to come to its end
-unsigned int handles_at_rest = 0;
+std::function<void(unsigned int)> report_rest;  // empty: the loop is left to come to its end
 
 // libuv's queues are rings of two pointers in all of its versions.
 unsigned int length_of(const uv__queue& head) {
@@ -39,14 +38,13 @@ unsigned int requests_of(const uv_handle_t* handle) {
 // The loop would block although only requests of the parent keep it: it has come to its natural end.
 void look_for_end(uv_prepare_t* handle) {
   uv_loop_t* loop = handle->loop;
-  const unsigned int handles = report_rest ? handles_at_rest : 0;
-  if (loop->active_handles > handles || loop->closing_handles != nullptr || loop->active_reqs.count > lost_requests) {
-    return;
-  }
+  if (loop->closing_handles != nullptr || loop->active_reqs.count > lost_requests) return;
   if (report_rest) {
-    report_rest();
+    const unsigned int handles = loop->active_handles - 1;  // without this one
+    if (handles <= 1) report_rest(handles);
     return;
   }
+  if (loop->active_handles > 0) return;
   loop->active_reqs.count -= lost_requests;
   lost_requests = 0;
   uv_prepare_stop(handle);
@@ -153,15 +151,16 @@ int leave_inherited(uv_loop_t* loop, const Keep& keep) {
   for (uv_async_t* async : walk.sent) uv_async_send(async);
 
   lost_requests = loop->active_reqs.count - walk.kept_requests;
+  if (report_rest) uv_unref(reinterpret_cast<uv_handle_t*>(&watch_for_end));
   report_rest = nullptr;
   if (lost_requests > 0) watch(loop);
   return 0;
 }
 
-void watch_for_rest(uv_loop_t* loop, unsigned int handles, std::function<void()> at_rest) {
-  handles_at_rest = handles;
+void watch_for_rest(uv_loop_t* loop, std::function<void(unsigned int handles)> at_rest) {
   report_rest = std::move(at_rest);
   watch(loop);
+  uv_ref(reinterpret_cast<uv_handle_t*>(&watch_for_end));
 }
 
 }  // namespace forklock

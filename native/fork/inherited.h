@@ -22,9 +22,9 @@ struct Keep {
 // Then makes the loop itself the child's (uv_loop_fork). Returns 0 or -errno.
 int leave_inherited(uv_loop_t* loop, const Keep& keep);
 
-// For a child that has to see the end of its loop by itself: `at_rest` is called whenever the loop is about to block with
-// nothing under way but what was the parent's, and no more than `handles` active handles (as Node has one for all timers,
-// the parent's timers look like one).
-void watch_for_rest(uv_loop_t* loop, unsigned int handles, std::function<void()> at_rest);
+// For a child that has to see the end of its loop by itself. From here on the loop does not end of its own accord;
+// `at_rest` is called whenever it is about to block with no request under way but the parent's, and at most one active
+// handle, of which it gets the number: Node has one handle for all timers, so the parent's timers look like one.
+void watch_for_rest(uv_loop_t* loop, std::function<void(unsigned int handles)> at_rest);
 
 }  // namespace forklock

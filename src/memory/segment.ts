@@ -43,7 +43,6 @@ afterForkInChild(() => {
   }
 });
 
-
 /** Shared memory with participants and a heap, as this environment has it mapped. */
 export class Segment {
   readonly index: number;

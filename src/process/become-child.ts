@@ -1,4 +1,5 @@
 import { runAfterFork } from '../after-fork.js';
+import { native } from '../native.js';
 import { leaveAtTheEnd } from './child-end.js';
 import { renewRandomness } from './random.js';
 
@@ -10,14 +11,18 @@ function dropChannel(): void {
   }
 }
 
-let pid = process.pid;
+const pid = process.pid;
 /** Forked children leave as this says; a child of a child has it already. */
 let leaves = false;
 
-/** Everything that a fork leaves wrong in JavaScript. `own` is the child's pid. */
-export function becomeChild(own: number): void {
-  pid = own;
-  Object.defineProperty(process, 'pid', { value: pid, writable: false, configurable: true, enumerable: true });
+/** Everything that a fork leaves wrong in JavaScript. */
+export function becomeChild(): void {
+  Object.defineProperty(process, 'pid', {
+    value: native().getpid(),
+    writable: false,
+    configurable: true,
+    enumerable: true,
+  });
   if (!leaves) leaveAtTheEnd();
   leaves = true;
   renewRandomness();

@@ -1,0 +1,56 @@
+import { checked, ForkUnsafeError, wrongType } from '../errors.js';
+import { native } from '../native.js';
+import { checkObject } from '../options.js';
+import { becomeChild } from './become-child.js';
+import { endAtRest } from './rest.js';
+import { runsAlone, whyNoFork } from './why-no-fork.js';
+
+const EAGAIN = -11;
+
+export interface ForkOptions {
+  /**
+   * Sockets and servers of `node:net`, `node:http`, `node:dgram` and the like, or descriptors, that go on in the child.
+   * Sockets that listen do anyway. Both processes then have them: say in your program which one uses which.
+   */
+  keep?: readonly unknown[] | undefined;
+}
+
+function descriptorOf(value: unknown, what: string): number {
+  if (typeof value === 'number' && Number.isInteger(value) && value >= 0) return value;
+  const fd = (value as { _handle?: { fd?: unknown } } | null)?._handle?.fd ?? (value as { fd?: unknown } | null)?.fd;
+  if (typeof fd !== 'number' || fd < 0) throw wrongType(what, 'an open socket or server, or a descriptor', value);
+  return fd;
+}
+
+export function callFork(descriptors: readonly number[], listening: boolean): number {
+  const reason = whyNoFork();
+  if (reason !== undefined) throw new ForkUnsafeError(reason);
+  const pid = native().fork(descriptors, listening, !runsAlone());
+  if (pid === EAGAIN && native().whyNoFork() !== '') throw new ForkUnsafeError(native().whyNoFork());
+  return checked(pid, 'fork()');
+}
+
+/** The steps between the two returns of the system call, in the child. A failure is the parent's error. */
+export function prepareChild(steps: () => void): void {
+  try {
+    steps();
+  } catch (error) {
+    process.stderr.write(`forklock: the child of a fork could not be set up: ${(error as Error)?.stack}\n`);
+    native().leaveProcess(127);
+  }
+  native().childIsReady();
+}
+
+export function fork(options: ForkOptions = {}): number {
+  const { keep = [] } = checkObject(options, 'options') as ForkOptions;
+  if (!Array.isArray(keep)) throw wrongType('options.keep', 'an array', keep);
+  const descriptors = keep.map((value, i) => descriptorOf(value, `options.keep[${i}]`));
+  const pid = callFork(descriptors, true);
+  if (pid === 0) {
+    prepareChild(() => {
+      becomeChild();
+      if (runsAlone()) endAtRest();
+    });
+  }
+  return pid;
+}

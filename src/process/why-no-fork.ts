@@ -1,0 +1,32 @@
+import { native } from '../native.js';
+
+/** V8 then does all of its work on the main thread, and one helper thread that never gets any cannot be missed. */
+const ALONE = ['--single-threaded', '--v8-pool-size=1'];
+
+function hasOption(option: string): boolean {
+  const given = [...process.execArgv, ...(process.env.NODE_OPTIONS ?? '').split(/\s+/)];
+  return given.some((arg) => arg.replaceAll('_', '-').replace(/^-+/, '--') === option);
+}
+
+/** Started so that a fork need not carry any threads over. */
+export function runsAlone(): boolean {
+  return ALONE.every(hasOption);
+}
+
+/**
+ * Why `fork()` cannot work in this process, as far as that can be said before trying; `undefined` when it can.
+ * Worker threads, and threads that never sleep, are found at the fork itself.
+ */
+export function whyNoFork(): string | undefined {
+  if (process.platform !== 'linux') return `it is built for Linux, and this is ${process.platform}`;
+  if (!process.getBuiltinModule('node:worker_threads').isMainThread) {
+    return 'a worker thread cannot fork, because the other threads of its process would be missing in the child: call it from the main thread, or start a Process';
+  }
+  if ((process.features as { inspector?: boolean }).inspector && process.getBuiltinModule('node:inspector').url()) {
+    return 'the inspector is active, and its thread would listen on the same port in the child: start node without --inspect';
+  }
+  const reason = runsAlone() ? '' : native().whyNoFork();
+  return reason === ''
+    ? undefined
+    : `${reason}. Start node with ${ALONE.join(' ')} to fork without carrying threads over`;
+}
