@@ -375,6 +375,7 @@ Value Fork(const CallbackInfo& info) {
   if (napi_get_uv_event_loop(e.env, &loop) != napi_ok) return give(info, -EINVAL);
   e.why_not.clear();
   const int result = fork_process(loop, keep, info[2].As<Napi::Boolean>().Value(), &e.why_not);
+  if (result >= 0) e.why_not.clear();
   if (result == 0) {
     const int failed = start_anew(e);
     if (failed != 0) child_gives_up(failed);
@@ -382,11 +383,12 @@ Value Fork(const CallbackInfo& info) {
   return give(info, result);
 }
 
-Value WhyNoFork(const CallbackInfo& info) {  // of the last fork; before one, of this machine
-  const Environment& e = self(info);
+Value WhyNoFork(const CallbackInfo& info) {  // on this machine
   const char* reason = why_no_helpers();
-  return Napi::String::New(info.Env(), e.why_not.empty() && reason != nullptr ? reason : e.why_not);
+  return Napi::String::New(info.Env(), reason == nullptr ? "" : reason);
 }
+
+Value ForkRefusal(const CallbackInfo& info) { return Napi::String::New(info.Env(), self(info).why_not); }
 
 Value ChildIsReady(const CallbackInfo& info) {
   child_is_ready();
@@ -403,7 +405,10 @@ Value ForkTimesOf(const CallbackInfo& info) {  // -> [park, pages, fork, handsha
 
 Value CanUnwind(const CallbackInfo& info) { return Napi::Boolean::New(info.Env(), can_unwind()); }
 
-Value Unwind(const CallbackInfo& info) {  // nothing of the caller runs any more
+Value Unwind(const CallbackInfo& info) {  // an error that a listener handles; nothing of the caller runs any more
+  // Node keeps a stack of its own of who called whom (async_hooks), and aborts when it is not empty in the end. It
+  // empties it after an uncaught exception that was handled.
+  napi_fatal_exception(info.Env(), info[0]);
   unwind();
   return info.Env().Undefined();
 }
@@ -641,6 +646,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   add("nextReady", NextReady);
   add("fork", Fork);
   add("whyNoFork", WhyNoFork);
+  add("forkRefusal", ForkRefusal);
   add("childIsReady", ChildIsReady);
   add("forkTimes", ForkTimesOf);
   add("canUnwind", CanUnwind);

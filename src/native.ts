@@ -49,15 +49,20 @@ export interface Native {
   nextReady(): number;
   /** The child's pid, 0 in the child, or `-errno`; what of the loop the child keeps: descriptors, listening sockets; helper threads are carried over. */
   fork(descriptors: readonly number[], listening: boolean, helpers: boolean): number;
-  /** Why the last fork was refused, or why none can work on this machine; empty: no reason is known. */
+  /** Why no fork can work on this machine; empty when it can. */
   whyNoFork(): string;
+  /** Why the last fork was refused. */
+  forkRefusal(): string;
   /** In the child of a fork: the parent's `fork` may return. */
   childIsReady(): void;
   /** Where the time of the last fork went, in ns: `[stopping helpers, marking pages, fork(2), child's preparation]`. */
   forkTimes(): number[];
   canUnwind(): boolean;
-  /** Nothing of the caller, nor of what waits in the microtask queue, runs any more. */
-  unwind(): void;
+  /**
+   * Nothing of the caller, nor of what waits in the microtask queue, runs any more. `error` goes to 'uncaughtException'
+   * first, where somebody must handle it.
+   */
+  unwind(error: Error): void;
   /** Calls back before the loop blocks with one or no active handle, and only the parent's requests under way. */
   onRest(callback: (handles: number) => void): number;
   randomWords(): number[];

@@ -39,7 +39,9 @@ namespace {
 
 constexpr size_t kScratch = 16384;        // stack of a new thread until it is on its own
 constexpr long kStopWait = 20 * 1000000;  // ns for all threads to reach the handler
-constexpr long kRetry = 200 * 1000;       // ns between two looks at threads that are busy
+constexpr long kRetry = 100 * 1000;       // ns between two looks at threads that are busy
+constexpr long kAskAgain = 10 * 1000000;  // ns between two times that busy threads are stopped
+constexpr int kHelperTasks = 5;           // a helper has an isolate too, but only for as long as a task of it takes
 constexpr int kSyscallBytes = 2;          // of the instruction
 constexpr uint32_t kRseqSignature = 0x53053053;  // glibc's on x86 (<sys/rseq.h>)
 constexpr uint32_t kRseqBytes = 32;              // with which it registers (rseq(2))
@@ -332,26 +334,40 @@ bool Helpers::park(int patience, std::string* reason) {
     *reason = why_no_helpers();
     return false;
   }
-  const long until = now_ns() + static_cast<long>(patience) * 1000000;
+  const long start = now_ns();
+  const long until = start + static_cast<long>(patience) * 1000000;
+  long ask_at = start;
   for (;;) {
-    const Outcome outcome = try_to_park(reason);
-    if (outcome == Outcome::kQuiet) return true;
-    resume();
-    if (outcome == Outcome::kForbidden || now_ns() > until) return false;
+    const bool all_asleep = look();
+    // Stopping a thread wakes it, so those that are busy are left to finish. But one that runs JavaScript never does, and
+    // only says so when it is asked.
+    if ((all_asleep && isolates_.empty()) || now_ns() >= ask_at) {
+      const Outcome outcome = stop(reason);
+      if (outcome == Outcome::kQuiet) return true;
+      resume();
+      if (outcome == Outcome::kForbidden) return false;
+      ask_at = now_ns() + kAskAgain;
+    }
+    if (now_ns() > until) return false;
     const timespec pause = in_ns(kRetry);
     nanosleep(&pause, nullptr);
   }
 }
 
-Helpers::Outcome Helpers::try_to_park(std::string* reason) {
+bool Helpers::look() {
   threads_.clear();
+  bool all_asleep = true;
   for (const pid_t tid : other_threads()) {
     auto thread = std::make_unique<Parked>();
     thread->tid = tid;
     if (read_sleep(tid, &thread->sleep)) thread->role = role_of(thread->sleep);
+    all_asleep = all_asleep && thread->role != Role::kBusy;
     threads_.push_back(std::move(thread));
   }
-  // Busy ones are stopped too: a worker thread that runs is told from a helper that does by what it says of itself.
+  return all_asleep;
+}
+
+Helpers::Outcome Helpers::stop(std::string* reason) {
   stop_all();
   const Outcome outcome = check(reason);
   // A thread that appeared meanwhile was started by one that did not sleep.
@@ -393,7 +409,9 @@ Helpers::Outcome Helpers::check(std::string* reason) {
     const bool stopped = thread.stopped.load() != 0;
     if (stopped && thread.has_isolate) {
       *reason = describe(thread) + " runs JavaScript: a worker thread cannot be carried over a fork";
-      return Outcome::kForbidden;
+      outcome = Outcome::kBusy;
+      if (isolates_[thread.tid]++ > kHelperTasks) return Outcome::kForbidden;
+      continue;
     }
     if (stopped && is_own(thread)) thread.role = Role::kLeave;
     // The kernel goes back by the instruction when it starts a call again after the handler.

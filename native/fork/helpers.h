@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #include <atomic>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -49,11 +50,13 @@ class Helpers {
 
  private:
   enum class Outcome { kQuiet, kBusy, kForbidden };
-  Outcome try_to_park(std::string* reason);
+  bool look();
+  Outcome stop(std::string* reason);
   void stop_all();
   Outcome check(std::string* reason);
 
   std::vector<std::unique_ptr<Parked>> threads_;
+  std::map<pid_t, int> isolates_;  // how often a thread was found with one
 };
 
 }  // namespace forklock

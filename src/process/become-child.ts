@@ -2,6 +2,7 @@ import { runAfterFork } from '../after-fork.js';
 import { native } from '../native.js';
 import { leaveAtTheEnd } from './child-end.js';
 import { renewRandomness } from './random.js';
+import { silenceRequests } from './silence.js';
 
 /** The IPC channel to whoever started the parent with `child_process.fork` is the parent's. */
 function dropChannel(): void {
@@ -27,5 +28,6 @@ export function becomeChild(): void {
   leaves = true;
   renewRandomness();
   dropChannel();
+  silenceRequests();
   runAfterFork();
 }

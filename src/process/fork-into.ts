@@ -3,7 +3,7 @@ import { native } from '../native.js';
 import { becomeChild } from './become-child.js';
 import { callFork, prepareChild } from './fork.js';
 import { endAtRest } from './rest.js';
-import { silenceParent } from './silence.js';
+import { leaveImmediate, runningImmediate, silenceParent } from './silence.js';
 
 /** Node's own listeners, and what listeners are added and removed with. */
 const KEPT = new Set(['newListener', 'removeListener', 'warning', 'SIGWINCH']);
@@ -26,15 +26,18 @@ export function forkInto(body: () => void): number {
     throw new ForkUnsafeError(
       'this build of Node hides the functions that it takes to leave the code that called start(): use the start method forkserver or spawn',
     );
+  const immediate = runningImmediate();
   const pid = callFork([], false);
   if (pid > 0) return pid;
   prepareChild(() => {
     dropListeners();
     becomeChild();
+    if (immediate) leaveImmediate(immediate);
     silenceParent();
     endAtRest();
     setImmediate(body);
   });
-  native().unwind();
-  return 0; // never: the termination comes first
+  process.once('uncaughtException', () => {});
+  native().unwind(new Error('the code that called fork() is left'));
+  for (;;); // V8 ends it where it looks whether it should go on, and a plain return is no such place
 }

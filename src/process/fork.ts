@@ -26,7 +26,8 @@ export function callFork(descriptors: readonly number[], listening: boolean): nu
   const reason = whyNoFork();
   if (reason !== undefined) throw new ForkUnsafeError(reason);
   const pid = native().fork(descriptors, listening, !runsAlone());
-  if (pid === EAGAIN && native().whyNoFork() !== '') throw new ForkUnsafeError(native().whyNoFork());
+  const refusal = pid === EAGAIN ? native().forkRefusal() : '';
+  if (refusal !== '') throw new ForkUnsafeError(refusal);
   return checked(pid, 'fork()');
 }
 
