@@ -15,7 +15,7 @@
 #include "fork/fork.h"
 #include "fork/helpers.h"
 #include "fork/leave.h"
-#include "fork/unwind.h"
+#include "fork/microtasks.h"
 #include "memory.h"
 #include "participant.h"
 #include "process.h"
@@ -403,13 +403,13 @@ Value ForkTimesOf(const CallbackInfo& info) {  // -> [park, pages, fork, handsha
   return out;
 }
 
-Value CanUnwind(const CallbackInfo& info) { return Napi::Boolean::New(info.Env(), can_unwind()); }
+Value CanDropCalls(const CallbackInfo& info) { return Napi::Boolean::New(info.Env(), can_drop_microtasks()); }
 
-Value Unwind(const CallbackInfo& info) {  // an error that a listener handles; nothing of the caller runs any more
+Value DropCalls(const CallbackInfo& info) {  // an error that a listener handles
   // Node keeps a stack of its own of who called whom (async_hooks), and aborts when it is not empty in the end. It
   // empties it after an uncaught exception that was handled.
   napi_fatal_exception(info.Env(), info[0]);
-  unwind();
+  drop_microtasks();
   return info.Env().Undefined();
 }
 
@@ -649,8 +649,8 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   add("forkRefusal", ForkRefusal);
   add("childIsReady", ChildIsReady);
   add("forkTimes", ForkTimesOf);
-  add("canUnwind", CanUnwind);
-  add("unwind", Unwind);
+  add("canDropCalls", CanDropCalls);
+  add("dropCalls", DropCalls);
   add("onRest", OnRest);
   add("randomWords", RandomWords);
   add("setExitCode", SetExitCode);

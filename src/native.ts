@@ -57,12 +57,12 @@ export interface Native {
   childIsReady(): void;
   /** Where the time of the last fork went, in ns: `[stopping helpers, marking pages, fork(2), child's preparation]`. */
   forkTimes(): number[];
-  canUnwind(): boolean;
+  canDropCalls(): boolean;
   /**
-   * Nothing of the caller, nor of what waits in the microtask queue, runs any more. `error` goes to 'uncaughtException'
-   * first, where somebody must handle it.
+   * Forgets the microtasks that wait, and what Node notes of the calls that are under way. `error` goes to
+   * 'uncaughtException' first, where somebody must handle it.
    */
-  unwind(error: Error): void;
+  dropCalls(error: Error): void;
   /** Calls back before the loop blocks with one or no active handle, and only the parent's requests under way. */
   onRest(callback: (handles: number) => void): number;
   randomWords(): number[];

@@ -16,16 +16,37 @@ function dropListeners(): void {
 }
 
 /**
+ * Leaves all JavaScript that is running: no catch and no finally block of it runs, and the next JavaScript is what the
+ * event loop calls. As `worker.terminate()` does, only that the environment goes on (`Runtime.terminateExecution` of the
+ * inspector, which V8 takes back when the outermost call has been left).
+ */
+function unwind(): never {
+  const { Session } = process.getBuiltinModule('node:inspector');
+  const session = new Session();
+  session.connect();
+  process.once('uncaughtException', () => {});
+  native().dropCalls(new Error('the code that called fork() is left'));
+  session.post('Runtime.terminateExecution');
+  for (;;); // V8 ends it where it looks whether it should go on, and a plain return is no such place
+}
+
+/**
+ * Why no process can be started by forking this one; see {@link whyNoFork}. Besides that, it takes two things that a build
+ * of Node may lack.
+ */
+function whyNoForkInto(): string | undefined {
+  if (native().canDropCalls() && (process.features as { inspector?: boolean }).inspector) return undefined;
+  return 'this build of Node lacks the inspector, or hides functions of V8, and without them the child cannot leave the code that called start(): use the start method forkserver or spawn';
+}
+
+/**
  * Forks, for start method 'fork'. Returns the child's pid, in the parent only. In the child nothing of the parent's goes
- * on: not the code that called this (no catch and no finally of it runs), nor its timers, connections, servers, pending
- * calls, promises and handlers of `process`. `body` is called from the child's event loop, and the child ends when
- * nothing of its own is left to do.
+ * on: not the code that called this, nor its timers, connections, servers, pending calls, promises and handlers of
+ * `process`. `body` is called from the child's event loop, and the child ends when nothing of its own is left to do.
  */
 export function forkInto(body: () => void): number {
-  if (!native().canUnwind())
-    throw new ForkUnsafeError(
-      'this build of Node hides the functions that it takes to leave the code that called start(): use the start method forkserver or spawn',
-    );
+  const reason = whyNoForkInto();
+  if (reason !== undefined) throw new ForkUnsafeError(reason);
   const immediate = runningImmediate();
   const pid = callFork([], false);
   if (pid > 0) return pid;
@@ -37,7 +58,5 @@ export function forkInto(body: () => void): number {
     endAtRest();
     setImmediate(body);
   });
-  process.once('uncaughtException', () => {});
-  native().unwind(new Error('the code that called fork() is left'));
-  for (;;); // V8 ends it where it looks whether it should go on, and a plain return is no such place
+  unwind();
 }

@@ -40,7 +40,9 @@ export function runningImmediate(): Immediate | undefined {
   if (!isInImmediate()) return undefined;
   const resource = executionAsyncResource() as Partial<Immediate>;
   if (resource._onImmediate !== undefined && resource._destroyed === true) return resource as Immediate;
-  throw new ForkUnsafeError('it was called within the callback of setImmediate and there in the scope of an AsyncResource, and the list of immediates could not be put in order in the child: call it outside of one of them');
+  throw new ForkUnsafeError(
+    'it was called within the callback of setImmediate and there in the scope of an AsyncResource, and the list of immediates could not be put in order in the child: call it outside of one of them',
+  );
 }
 
 /**

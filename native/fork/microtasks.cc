@@ -1,4 +1,4 @@
-#include "unwind.h"
+#include "microtasks.h"
 
 #include <dlfcn.h>
 
@@ -13,6 +13,7 @@ struct Symbols {
   Current current = reinterpret_cast<Current>(dlsym(RTLD_DEFAULT, "_ZN2v87Isolate13TryGetCurrentEv"));
   Call terminate = reinterpret_cast<Call>(dlsym(RTLD_DEFAULT, "_ZN2v87Isolate18TerminateExecutionEv"));
   Call checkpoint = reinterpret_cast<Call>(dlsym(RTLD_DEFAULT, "_ZN2v87Isolate26PerformMicrotaskCheckpointEv"));
+  Call cancel = reinterpret_cast<Call>(dlsym(RTLD_DEFAULT, "_ZN2v87Isolate24CancelTerminateExecutionEv"));
 };
 
 const Symbols& symbols() {
@@ -22,19 +23,18 @@ const Symbols& symbols() {
 
 }  // namespace
 
-bool can_unwind() {
+bool can_drop_microtasks() {
   const Symbols& v8 = symbols();
-  return v8.current != nullptr && v8.terminate != nullptr && v8.checkpoint != nullptr;
+  return v8.current != nullptr && v8.terminate != nullptr && v8.checkpoint != nullptr && v8.cancel != nullptr;
 }
 
-void unwind() {
+void drop_microtasks() {
   const Symbols& v8 = symbols();
   void* isolate = v8.current();
-  // Running the queue while execution is being terminated empties it: the first microtask ends before its first step.
-  // (Within a microtask this does nothing, and the queue goes when the termination reaches it.)
+  // A queue that is run while execution is being terminated is emptied: its first microtask ends before its first step.
   v8.terminate(isolate);
   v8.checkpoint(isolate);
-  v8.terminate(isolate);
+  v8.cancel(isolate);
 }
 
 }  // namespace forklock
