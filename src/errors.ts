@@ -127,6 +127,28 @@ export class ForkUnsafeError extends ForklockError {
   }
 }
 
+/** A `Process` was used in a state, or by somebody, that this does not fit. Code `ERR_FORKLOCK_PROCESS`. */
+export class ProcessError extends ForklockError {
+  /** @internal */
+  static override readonly kind: string = 'ProcessError';
+
+  constructor(message: string, options?: ErrorOptions) {
+    super('ERR_FORKLOCK_PROCESS', message, options);
+    mark(this, ['ForklockError', 'ProcessError']);
+  }
+}
+
+/** A function cannot be carried to a new process by this start method. Code `ERR_FORKLOCK_TARGET`. */
+export class TargetError extends ForklockError {
+  /** @internal */
+  static override readonly kind: string = 'TargetError';
+
+  constructor(message: string, options?: ErrorOptions) {
+    super('ERR_FORKLOCK_TARGET', message, options);
+    mark(this, ['ForklockError', 'TargetError']);
+  }
+}
+
 /** How a value looks in an error message: `'abc' (string)`, `NaN (number)`, `null`. */
 export function shown(value: unknown): string {
   if (value === null || value === undefined) return String(value);
@@ -158,6 +180,9 @@ export function corrupt(message: string): ForklockError {
 const ERRNO: Record<number, [code: string, text: string]> = {
   1: ['EPERM', 'not allowed: the directory or file belongs to somebody else, or others may write to it'],
   2: ['ENOENT', 'no such file'],
+  3: ['ESRCH', 'no such process'],
+  7: ['E2BIG', 'arguments and environment are too large'],
+  11: ['EAGAIN', 'a limit on processes or memory was reached'],
   12: ['ENOMEM', 'out of memory'],
   13: ['EACCES', 'permission denied'],
   17: ['EEXIST', 'it exists already'],

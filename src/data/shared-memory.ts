@@ -3,7 +3,7 @@ import { ClosedError, checked, ForklockError, HandleError, outOfRange, SystemErr
 import { type Handle, hexOfCookie, parseHandle } from '../memory/handle.js';
 import { DATA, DATA_OFFSET } from '../memory/layout.js';
 import { fileName } from '../memory/names.js';
-import { mapSegment } from '../memory/segment.js';
+import { type Cookie, mapSegment } from '../memory/segment.js';
 import { native } from '../native.js';
 import { checkBoolean, checkInteger, checkObject } from '../options.js';
 
@@ -157,6 +157,14 @@ class Lease {
 }
 
 const leases = new FinalizationRegistry<Lease>((lease) => lease.end(false));
+
+/** @internal Keeps the anonymous block that a descriptor of this process leads to open, until the result is called. */
+export function holdBlock(fd: number, inode: number, cookie: Cookie): () => void {
+  const index = native().openDescriptor(native().getpid(), fd, inode, ...cookie);
+  if (index < 0) return () => {};
+  const lease = new Lease(index);
+  return () => lease.end(true);
+}
 
 class Block {
   readonly index: number;
