@@ -1,4 +1,4 @@
-import { openSync, closeSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 import { checked } from '../errors.js';
 import { native } from '../native.js';
 import { Awaited } from './awaited.js';

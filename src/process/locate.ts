@@ -11,7 +11,7 @@ export interface Located {
 
 interface Script {
   url: string;
-  isModule?: boolean;
+  isModule?: boolean | undefined;
 }
 
 /** Where the inspector can reach a value of ours. It is there during a call of `locate` only. */

@@ -1,5 +1,4 @@
 import { readFileSync } from 'node:fs';
-import { deserialize, serialize } from 'node:v8';
 import { decode, encode } from '../channel/codec.js';
 import { holdBlock } from '../data/shared-memory.js';
 import { checked } from '../errors.js';
@@ -15,6 +14,8 @@ export interface Header {
   name: string;
   identity: readonly number[];
   daemon: boolean;
+  /** It was made by the parent's main thread itself. */
+  tied: boolean;
   authkey: Uint8Array;
   parent: { pid: number; name: string };
   argv: readonly string[];
@@ -68,6 +69,7 @@ export function pack(header: Header, body: Body): Message {
     segments.push(segment.fd);
     sent.push({ data: kind === 'memory', inode: segment.inode, cookie: segment.cookie });
   }
+  const { serialize } = process.getBuiltinModule('node:v8');
   const head = serialize({ header, sent });
   const length = Buffer.alloc(4);
   length.writeUInt32LE(head.length);
@@ -99,6 +101,7 @@ export class Received {
     const bytes = readFileSync(payload);
     native().closeDescriptor(payload);
     const length = bytes.readUInt32LE(0);
+    const { deserialize } = process.getBuiltinModule('node:v8');
     const { header, sent } = deserialize(bytes.subarray(4, 4 + length)) as { header: Header; sent: Sent[] };
     this.header = header;
     this.#body = bytes.subarray(4 + length);

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import { native } from '../native.js';
 import { afterForkInChild } from '../after-fork.js';
 import type { Process } from './process.js';
@@ -40,8 +39,12 @@ export function self(): Self {
   const { getEnvironmentData, isMainThread } = process.getBuiltinModule('node:worker_threads');
   const told = isMainThread ? undefined : (getEnvironmentData(KEY) as unknown as Self | undefined);
   if (told) known = told;
-  else becomeSelf({ name: 'MainProcess', identity: [], daemon: false, authkey: randomBytes(32), parent: null });
+  else becomeSelf({ name: 'MainProcess', identity: [], daemon: false, authkey: newKey(), parent: null });
   return known!;
+}
+
+function newKey(): Uint8Array {
+  return process.getBuiltinModule('node:crypto').randomBytes(32);
 }
 
 export function becomeSelf(next: Self): void {

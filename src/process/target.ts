@@ -57,16 +57,23 @@ export function moduleUrl(module: unknown, what: string): string {
     if (URL.canParse(url)) return url;
   }
   if (url === '' || /^\.{0,2}\//.test(url) || /^\.{1,2}$/.test(url)) {
-    throw outOfRange(what, "a URL like new URL('./worker.js', import.meta.url), as nobody knows relative to what", module);
+    throw outOfRange(
+      what,
+      "a URL like new URL('./worker.js', import.meta.url), as nobody knows relative to what",
+      module,
+    );
   }
   if (isBuiltin(url)) return `node:${url}`;
   const from = process.argv[1] !== undefined ? process.argv[1] : `${process.cwd()}/`;
   try {
     return pathToFileURL(createRequire(from).resolve(url)).href;
   } catch (cause) {
-    throw new TargetError(`${what}: no package '${url}' was found from ${from}. import.meta.resolve('${url}') tells its URL`, {
-      cause,
-    });
+    throw new TargetError(
+      `${what}: no package '${url}' was found from ${from}. import.meta.resolve('${url}') tells its URL`,
+      {
+        cause,
+      },
+    );
   }
 }
 
@@ -82,7 +89,9 @@ export async function load({ module, name }: Place): Promise<unknown> {
   // What a CommonJS module exports is in its default, and often only there.
   const value = name in namespace ? namespace[name] : Object(ofCommonJS) === ofCommonJS ? ofCommonJS![name] : undefined;
   if (typeof value !== 'function') {
-    throw new TargetError(`${module} exports no function '${name}': it exports ${Object.keys(namespace).join(', ') || 'nothing'}`);
+    throw new TargetError(
+      `${module} exports no function '${name}': it exports ${Object.keys(namespace).join(', ') || 'nothing'}`,
+    );
   }
   return value;
 }
