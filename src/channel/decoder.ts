@@ -1,5 +1,5 @@
 import { types } from 'node:util';
-import { corrupt } from '../errors.js';
+import { corrupt, ForklockError } from '../errors.js';
 import { CARRIED } from '../memory/carried.js';
 import { OBJECT, VIEW } from './encoder.js';
 import { Openings } from './openings.js';
@@ -86,10 +86,8 @@ export function decodeOwn(bytes: Uint8Array): unknown {
     return openings.objects.size === 0 ? value : unwrap(value, openings.objects);
   } catch (error) {
     openings.close();
-    // V8's own errors have no code and say no more than that.
-    if (error instanceof Error && !('code' in error) && !(error instanceof RangeError)) {
-      throw corrupt(`a message that cannot be read: ${error.message}`, { cause: error });
-    }
-    throw error;
+    // A RangeError is about this thread: its stack or its memory is too small for what is in the message.
+    if (error instanceof ForklockError || error instanceof RangeError) throw error;
+    throw corrupt(`a message that cannot be read: ${(error as Error).message}`, { cause: error });
   }
 }

@@ -48,7 +48,11 @@ function handleOf(object: Carried, code: number): string {
     return KINDS[code]!.handle(object);
   } catch (error) {
     if (!(error instanceof ClosedError)) throw error;
-    throw new Refusal(error.message, object, (path) => new ClosedError(`${path}: this ${KINDS[code]!.type.name}`));
+    throw new Refusal(
+      error.message,
+      object,
+      (path) => new ClosedError(`${path}: ${error.message.replace(/ is closed$/, '')}`),
+    );
   }
 }
 
