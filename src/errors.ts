@@ -172,9 +172,18 @@ export function outOfRange(what: string, expected: string, got: unknown): RangeE
   return coded(new RangeError(`${what}: expected ${expected}, got ${shown(got)}`), 'ERR_FORKLOCK_OUT_OF_RANGE');
 }
 
-/** What is in shared memory cannot have been written by this package. Code `ERR_FORKLOCK_CORRUPT`. */
-export function corrupt(message: string): ForklockError {
-  return new ForklockError('ERR_FORKLOCK_CORRUPT', message);
+/** `TypeError` with code `ERR_FORKLOCK_NOT_CLONEABLE`. `what` is the path to the value; `instead` says what to pass. */
+export function notCloneable(what: string, got: string, instead?: string): TypeError {
+  const hint = instead === undefined ? '' : `: ${instead}`;
+  return coded(
+    new TypeError(`${what}: expected a value that can be cloned or a forklock object, got ${got}${hint}`),
+    'ERR_FORKLOCK_NOT_CLONEABLE',
+  );
+}
+
+/** What was read, from shared memory or a message, cannot have been written by this package. Code `ERR_FORKLOCK_CORRUPT`. */
+export function corrupt(message: string, options?: ErrorOptions): ForklockError {
+  return new ForklockError('ERR_FORKLOCK_CORRUPT', message, options);
 }
 
 const ERRNO: Record<number, [code: string, text: string]> = {

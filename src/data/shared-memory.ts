@@ -1,5 +1,6 @@
 import { inspect } from 'node:util';
 import { ClosedError, checked, ForklockError, HandleError, outOfRange, SystemError, wrongType } from '../errors.js';
+import { makeCarried } from '../memory/carried.js';
 import { type Handle, hexOfCookie, parseHandle } from '../memory/handle.js';
 import { DATA, DATA_OFFSET } from '../memory/layout.js';
 import { fileName } from '../memory/names.js';
@@ -49,6 +50,7 @@ export class SharedMemory {
     this.#buffer = opened.buffer;
     this.#lease = new Lease(opened.index);
     leases.register(this, this.#lease);
+    makeCarried(this);
   }
 
   /** Opens the block of a handle. Error: `ERR_FORKLOCK_INVALID_HANDLE`. */
