@@ -1,3 +1,6 @@
+import { native } from '../native.js';
+import { ALONE, runsAlone } from './why-no-fork.js';
+
 /** Options of node that are about its main program or its debugger, not about the processes that it starts. */
 const NOT_INHERITED = /^(--inspect|--debug-port|--test|--watch|--input-type|--check$|-c$|--interactive$|-i$|--run$)/;
 const EVALUATED = /^(-e|-p|-pe|--eval|--print)$/;
@@ -19,6 +22,11 @@ export function inheritedArguments(): string[] {
     }
   }
   return out;
+}
+
+/** What a fork server needs where its helper threads cannot be carried over a fork: V8 without any. */
+export function argumentsToFork(): string[] {
+  return native().whyNoFork() === '' || runsAlone() ? [] : [...ALONE];
 }
 
 /** The environment in which a node can start: without a debugger's port, which is taken. */

@@ -1,5 +1,5 @@
-import { native } from '../native.js';
 import { afterForkInChild } from '../after-fork.js';
+import { native } from '../native.js';
 
 /**
  * Milliseconds of the longest uninterrupted native sleep: `worker.terminate()` cannot end a native call, only the

@@ -63,8 +63,8 @@ export function pack(header: Header, body: Body): Message {
   const { bytes, objects } = encode(body, 'Process');
   const sent: Sent[] = [];
   const segments: number[] = [];
-  for (const { handle } of objects) {
-    const { kind, segment } = parseHandle(handle);
+  for (const object of objects) {
+    const { kind, segment } = parseHandle('handle' in object ? object.handle : object.cell.handle);
     if ('name' in segment || segments.includes(segment.fd)) continue;
     segments.push(segment.fd);
     sent.push({ data: kind === 'memory', inode: segment.inode, cookie: segment.cookie });

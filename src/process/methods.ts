@@ -1,6 +1,6 @@
 import { outOfRange, ProcessError, wrongType } from '../errors.js';
 import { checkBoolean, checkObject } from '../options.js';
-import { whyNoFork } from './fork.js';
+import { whyNoFork } from './why-no-fork.js';
 
 /**
  * How a `Process` comes to be: `'spawn'` starts a fresh node (some 50 ms); `'forkserver'` forks a clean template that
@@ -13,17 +13,15 @@ const METHODS: readonly StartMethod[] = ['spawn', 'forkserver', 'fork'];
 let chosen: StartMethod | undefined;
 /** Why the fork server had to be given up. */
 let noServer: string | undefined;
-let byDefault: StartMethod | undefined;
-
 export function checkMethod(method: unknown, what = 'method'): StartMethod {
   if (typeof method !== 'string') throw wrongType(what, `one of ${METHODS.join(', ')}`, method);
   if (!METHODS.includes(method as StartMethod)) throw outOfRange(what, `one of ${METHODS.join(', ')}`, method);
   return method as StartMethod;
 }
 
+/** The server is a process of its own: whether this one could fork does not matter. */
 function defaultMethod(): StartMethod {
-  byDefault ??= whyNoFork() === undefined ? 'forkserver' : 'spawn';
-  return noServer === undefined ? byDefault : 'spawn';
+  return noServer === undefined ? 'forkserver' : 'spawn';
 }
 
 /** What a `Process` without a context of its own is started by: what was set, else the default. */
@@ -47,9 +45,9 @@ export function setStartMethod(method: StartMethod, options: { force?: boolean |
 
 /** The start methods that can work here, the default first. */
 export function getAllStartMethods(): StartMethod[] {
-  const first = defaultMethod();
-  const possible: StartMethod[] = byDefault === 'forkserver' ? ['forkserver', 'spawn', 'fork'] : ['spawn'];
-  return [first, ...possible.filter((method) => method !== first)];
+  const methods: StartMethod[] = noServer === undefined ? ['forkserver', 'spawn'] : ['spawn'];
+  if (whyNoFork() === undefined) methods.push('fork');
+  return methods;
 }
 
 /** The fork server cannot fork: from now on its processes are spawned. Says so once. */

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { inspect } from 'node:util';
+import { afterForkInChild } from '../after-fork.js';
 import {
   ClosedError,
   checked,
@@ -13,7 +14,8 @@ import { native } from '../native.js';
 import { checkBoolean, checkObject, checkTimeout, checkWaitOptions, type WaitOptions } from '../options.js';
 import { type Child, OwnChild } from './child.js';
 import { endDaemonsAtExit } from './exit.js';
-import { afterForkInChild, forkInto } from './fork.js';
+
+import { forkInto } from './fork-into.js';
 import { serveChild } from './forkserver-client.js';
 import { type Body, discard, type Header, pack } from './message.js';
 import { getStartMethod, giveUpServer, type StartMethod, serverGivenUp } from './methods.js';

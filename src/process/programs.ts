@@ -1,4 +1,5 @@
 import { beSpawned } from './bootstrap.js';
-import { AS_PROCESS, beProgram } from './program.js';
+import { beServer } from './forkserver-main.js';
+import { AS_PROCESS, AS_SERVER, beProgram } from './program.js';
 
-beProgram(import.meta.url, { [AS_PROCESS]: beSpawned });
+beProgram(import.meta.url, { [AS_PROCESS]: beSpawned, [AS_SERVER]: beServer });

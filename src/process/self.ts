@@ -1,5 +1,5 @@
-import { native } from '../native.js';
 import { afterForkInChild } from '../after-fork.js';
+import { native } from '../native.js';
 import type { Process } from './process.js';
 
 /** Who made this process: its main process has none. */

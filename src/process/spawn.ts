@@ -17,13 +17,18 @@ export interface Program {
 }
 
 /** Starts a fresh node that runs this package. What `before` sends through the socket is there when it begins. */
-export function startProgram(as: string, env: Record<string, string>, before: (socket: number) => void): Program {
+export function startProgram(
+  as: string,
+  env: Record<string, string>,
+  before: (socket: number) => void,
+  options: readonly string[] = [],
+): Program {
   const parent = checked(pidfdOfSelf(), 'opening a pidfd');
   checked(native().socketPair(ends), 'making a socket');
   const [ours, theirs] = ends as unknown as [number, number];
   try {
     before(ours);
-    const argv = [process.execPath, ...inheritedArguments(), program.file, as];
+    const argv = [process.execPath, ...options, ...inheritedArguments(), program.file, as];
     const descriptors = Int32Array.of(DEV_NULL, 1, 2, theirs, parent);
     const pid = native().spawnProgram(process.execPath, argv, startingEnvironment(env), descriptors);
     if (pid < 0) throw new SystemError(`starting ${process.execPath}`, pid);
