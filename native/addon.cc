@@ -382,10 +382,13 @@ Value Fork(const CallbackInfo& info) {
   return give(info, result);
 }
 
-Value WhyNoFork(const CallbackInfo& info) {  // of the last fork; before one, of this machine
-  const Environment& e = self(info);
+Value WhyNoFork(const CallbackInfo& info) {  // of this machine: '' when it can
   const char* reason = why_no_helpers();
-  return Napi::String::New(info.Env(), e.why_not.empty() && reason != nullptr ? reason : e.why_not);
+  return Napi::String::New(info.Env(), reason != nullptr ? reason : "");
+}
+
+Value WhyRefused(const CallbackInfo& info) {  // of the last fork that failed with -EAGAIN
+  return Napi::String::New(info.Env(), self(info).why_not);
 }
 
 Value ChildIsReady(const CallbackInfo& info) {
@@ -646,6 +649,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   add("nextReady", NextReady);
   add("fork", Fork);
   add("whyNoFork", WhyNoFork);
+  add("whyRefused", WhyRefused);
   add("childIsReady", ChildIsReady);
   add("forkTimes", ForkTimesOf);
   add("canUnwind", CanUnwind);

@@ -51,6 +51,7 @@ export interface Native {
   fork(descriptors: readonly number[], listening: boolean, helpers: boolean): number;
   /** Why the last fork was refused, or why none can work on this machine; empty: no reason is known. */
   whyNoFork(): string;
+  whyRefused(): string;
   /** In the child of a fork: the parent's `fork` may return. */
   childIsReady(): void;
   /** Where the time of the last fork went, in ns: `[stopping helpers, marking pages, fork(2), child's preparation]`. */

@@ -27,7 +27,7 @@ export function callFork(descriptors: readonly number[], listening: boolean): nu
   const reason = whyNoFork();
   if (reason !== undefined) throw new ForkUnsafeError(reason);
   const pid = native().fork(descriptors, listening, !runsAlone());
-  if (pid === EAGAIN && native().whyNoFork() !== '') throw new ForkUnsafeError(native().whyNoFork());
+  if (pid === EAGAIN && native().whyRefused() !== '') throw new ForkUnsafeError(native().whyRefused());
   return checked(pid, 'fork()');
 }
 
