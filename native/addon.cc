@@ -541,6 +541,11 @@ Value CloseDescriptor(const CallbackInfo& info) {  // fd: one that was made or r
   return give(info, close(fd) == 0 ? 0 : -errno);
 }
 
+Value Duplicate(const CallbackInfo& info) {  // fd -> another number of the same file
+  const int copy = fcntl(number(info, 0), F_DUPFD_CLOEXEC, 3);
+  return give(info, copy < 0 ? -errno : kept(info, copy));
+}
+
 Value Redirect(const CallbackInfo& info) {  // from, to: both are the same file then; kept over an exec
   return give(info, dup2(number(info, 0), number(info, 1)) < 0 ? -errno : 0);
 }
@@ -668,6 +673,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   add("sendMessage", SendMessage);
   add("receiveMessage", ReceiveMessage);
   add("adopt", Adopt);
+  add("duplicate", Duplicate);
   add("closeDescriptor", CloseDescriptor);
   add("redirect", Redirect);
   add("onReadable", OnReadable);

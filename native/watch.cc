@@ -98,7 +98,9 @@ void Watches::call(int fd) {
   // As any other callback of Node: ticks and promises run after it, what it throws is an uncaught exception.
   if (napi_make_callback(env_, nullptr, receiver, callback, 1, &argument, nullptr) == napi_pending_exception &&
       napi_get_and_clear_last_exception(env_, &error) == napi_ok) {
-    napi_fatal_exception(env_, error);
+    // What ends a thread, or the parent's code in the child of a fork, is no exception, and shows as null.
+    napi_valuetype type;
+    if (napi_typeof(env_, error, &type) == napi_ok && type != napi_null) napi_fatal_exception(env_, error);
   }
   napi_close_handle_scope(env_, scope);
 }

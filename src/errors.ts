@@ -127,6 +127,28 @@ export class ForkUnsafeError extends ForklockError {
   }
 }
 
+/** A `Process` was used in a state, or by somebody, that this does not fit. Code `ERR_FORKLOCK_PROCESS`. */
+export class ProcessError extends ForklockError {
+  /** @internal */
+  static override readonly kind: string = 'ProcessError';
+
+  constructor(message: string, options?: ErrorOptions) {
+    super('ERR_FORKLOCK_PROCESS', message, options);
+    mark(this, ['ForklockError', 'ProcessError']);
+  }
+}
+
+/** A function cannot be carried to a new process by this start method. Code `ERR_FORKLOCK_TARGET`. */
+export class TargetError extends ForklockError {
+  /** @internal */
+  static override readonly kind: string = 'TargetError';
+
+  constructor(message: string, options?: ErrorOptions) {
+    super('ERR_FORKLOCK_TARGET', message, options);
+    mark(this, ['ForklockError', 'TargetError']);
+  }
+}
+
 /** How a value looks in an error message: `'abc' (string)`, `NaN (number)`, `null`. */
 export function shown(value: unknown): string {
   if (value === null || value === undefined) return String(value);
@@ -150,14 +172,26 @@ export function outOfRange(what: string, expected: string, got: unknown): RangeE
   return coded(new RangeError(`${what}: expected ${expected}, got ${shown(got)}`), 'ERR_FORKLOCK_OUT_OF_RANGE');
 }
 
-/** What is in shared memory cannot have been written by this package. Code `ERR_FORKLOCK_CORRUPT`. */
-export function corrupt(message: string): ForklockError {
-  return new ForklockError('ERR_FORKLOCK_CORRUPT', message);
+/** `TypeError` with code `ERR_FORKLOCK_NOT_CLONEABLE`. `what` is the path to the value; `instead` says what to pass. */
+export function notCloneable(what: string, got: string, instead?: string): TypeError {
+  const hint = instead === undefined ? '' : `: ${instead}`;
+  return coded(
+    new TypeError(`${what}: expected a value that can be cloned or a forklock object, got ${got}${hint}`),
+    'ERR_FORKLOCK_NOT_CLONEABLE',
+  );
+}
+
+/** What was read, from shared memory or a message, cannot have been written by this package. Code `ERR_FORKLOCK_CORRUPT`. */
+export function corrupt(message: string, options?: ErrorOptions): ForklockError {
+  return new ForklockError('ERR_FORKLOCK_CORRUPT', message, options);
 }
 
 const ERRNO: Record<number, [code: string, text: string]> = {
   1: ['EPERM', 'not allowed: the directory or file belongs to somebody else, or others may write to it'],
   2: ['ENOENT', 'no such file'],
+  3: ['ESRCH', 'no such process'],
+  7: ['E2BIG', 'arguments and environment are too large'],
+  11: ['EAGAIN', 'a limit on processes or memory was reached'],
   12: ['ENOMEM', 'out of memory'],
   13: ['EACCES', 'permission denied'],
   17: ['EEXIST', 'it exists already'],

@@ -1,5 +1,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 
+import './process/programs.js';
+
 export { RawArray, SharedArray, SharedArray as Array } from './data/array.js';
 export { SharedMemory, type SharedMemoryOptions } from './data/shared-memory.js';
 export type { ElementOf, ElementType, TypeCode, TypeName, ViewOf } from './data/types.js';
@@ -13,13 +15,22 @@ export {
   HandleError,
   NotOwnerError,
   OwnerDiedError,
+  ProcessError,
   SystemError,
+  TargetError,
   TimeoutError,
 } from './errors.js';
 export type { Handle } from './memory/handle.js';
 export type { NameOptions, WaitOptions } from './options.js';
+export { type Context, getContext } from './process/context.js';
 export { type ForkOptions, fork } from './process/fork.js';
+export { setForkserverPreload } from './process/forkserver-client.js';
 export { cpuCount, getpid, getppid } from './process/ids.js';
+export { getAllStartMethods, getStartMethod, type StartMethod, setStartMethod } from './process/methods.js';
+export { type ParentProcess, parentProcess } from './process/parent.js';
+export { activeChildren, currentProcess, Process, type ProcessOptions } from './process/process.js';
+export type { Target } from './process/target.js';
+export { type ExitStatus, type WaitpidOptions, waitpid, waitpidAsync } from './process/waitpid.js';
 export { Barrier, type BarrierOptions } from './sync/barrier.js';
 export { Condition } from './sync/condition.js';
 export { Event } from './sync/event.js';

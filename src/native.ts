@@ -86,6 +86,7 @@ export interface Native {
   /** Bytes of the message, 0 at the end of the connection, `-EAGAIN` when there is none. */
   receiveMessage(socket: number, data: Uint8Array, descriptors: Int32Array): number;
   adopt(descriptor: number): number;
+  duplicate(descriptor: number): number;
   closeDescriptor(descriptor: number): number;
   redirect(from: number, to: number): number;
   onReadable(callback: (descriptor: number) => void): number;

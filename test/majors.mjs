@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 const MAJORS = process.argv.length > 2 ? process.argv.slice(2) : ['22', '24', '26'];
 const TESTS = [
   'test/conformance',
+  'test/codec.test.ts',
   'test/data.test.ts',
   'test/shared-memory.test.ts',
   'test/owner-death',

@@ -86,6 +86,7 @@ struct Walk {
   }
 
   void visit(uv_handle_t* handle) {
+    if (uv_is_closing(handle)) return;  // nothing of it is left but its callback
     switch (handle->type) {
       case UV_TCP:
       case UV_NAMED_PIPE:

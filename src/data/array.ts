@@ -1,4 +1,5 @@
 import { corrupt, ForklockError, outOfRange, wrongType } from '../errors.js';
+import { hide } from '../memory/carried.js';
 import { BODY, Cell } from '../memory/cell.js';
 import type { Handle } from '../memory/handle.js';
 import { CELL_WORDS } from '../memory/layout.js';
@@ -56,6 +57,7 @@ abstract class Elements<T extends TypeName> extends SharedObject implements Iter
     const start = (cell.at + DATA) * 4;
     if (start + length * info.bytes > cell.segment.buffer.byteLength) throw corrupt('an Array larger than its segment');
     this.info = info;
+    hide(this, 'info');
     this.#view = info.view(cell.segment.buffer, start, length);
     cellOf.set(this.#view, cell);
   }
@@ -191,6 +193,7 @@ export class SharedArray<T extends TypeName = 'int32'> extends Elements<T> {
       (type as unknown) instanceof Opened ? (type as unknown as Opened) : create(type, sizeOrInitial, options);
     super(cell);
     this.lock = lock;
+    hide(this, 'lock');
   }
 
   /** Opens the array of a handle, with its lock. Error: `ERR_FORKLOCK_INVALID_HANDLE`. */

@@ -1,9 +1,10 @@
 import { inspect } from 'node:util';
 import { ClosedError, checked, ForklockError, HandleError, outOfRange, SystemError, wrongType } from '../errors.js';
+import { makeCarried } from '../memory/carried.js';
 import { type Handle, hexOfCookie, parseHandle } from '../memory/handle.js';
 import { DATA, DATA_OFFSET } from '../memory/layout.js';
 import { fileName } from '../memory/names.js';
-import { mapSegment } from '../memory/segment.js';
+import { type Cookie, mapSegment } from '../memory/segment.js';
 import { native } from '../native.js';
 import { checkBoolean, checkInteger, checkObject } from '../options.js';
 
@@ -49,6 +50,7 @@ export class SharedMemory {
     this.#buffer = opened.buffer;
     this.#lease = new Lease(opened.index);
     leases.register(this, this.#lease);
+    makeCarried(this);
   }
 
   /** Opens the block of a handle. Error: `ERR_FORKLOCK_INVALID_HANDLE`. */
@@ -157,6 +159,14 @@ class Lease {
 }
 
 const leases = new FinalizationRegistry<Lease>((lease) => lease.end(false));
+
+/** @internal Keeps the anonymous block that a descriptor of this process leads to open, until the result is called. */
+export function holdBlock(fd: number, inode: number, cookie: Cookie): () => void {
+  const index = native().openDescriptor(native().getpid(), fd, inode, ...cookie);
+  if (index < 0) return () => {};
+  const lease = new Lease(index);
+  return () => lease.end(true);
+}
 
 class Block {
   readonly index: number;

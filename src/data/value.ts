@@ -1,4 +1,5 @@
 import { corrupt, ForklockError, wrongType } from '../errors.js';
+import { hide } from '../memory/carried.js';
 import { BODY, Cell } from '../memory/cell.js';
 import type { Handle } from '../memory/handle.js';
 import { CELL_WORDS } from '../memory/layout.js';
@@ -48,6 +49,7 @@ abstract class Single<T extends TypeName> extends SharedObject {
     const info = typeOfId(cell.m.load(cell.at + TYPE));
     if (!info) throw corrupt('a Value whose type is none');
     this.info = info;
+    hide(this, 'info');
     this.#view = info.view(cell.segment.buffer, (cell.at + DATA) * 4, 1);
   }
 
@@ -132,6 +134,7 @@ export class Value<T extends TypeName = 'int32'> extends Single<T> {
       (type as unknown) instanceof Opened ? (type as unknown as Opened) : create(type, initial, options);
     super(cell);
     this.lock = lock;
+    hide(this, 'lock');
   }
 
   /** Opens the value of a handle, with its lock. Error: `ERR_FORKLOCK_INVALID_HANDLE`. */

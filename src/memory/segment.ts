@@ -131,7 +131,7 @@ export class Segment {
     checkLayout();
     const index = native().openDescriptor(pid, fd, inode, ...cookie);
     const error = index < 0 ? new SystemError('opening a handle', index) : undefined;
-    if (error && ['ENOENT', 'ESTALE', 'errno 3', 'EACCES', 'EPERM'].includes(error.reason)) return undefined;
+    if (error && ['ENOENT', 'ESTALE', 'ESRCH', 'EACCES', 'EPERM'].includes(error.reason)) return undefined;
     return Segment.#adopt(checked(index, 'opening a handle'), undefined);
   }
 

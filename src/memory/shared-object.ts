@@ -1,23 +1,10 @@
 import { inspect } from 'node:util';
 import { checked } from '../errors.js';
 import { native } from '../native.js';
+import { hide, makeCarried } from './carried.js';
 import { type Cell, KINDS } from './cell.js';
 import type { Handle } from './handle.js';
 import { checkName, ensureNamedDirectory, fileName } from './names.js';
-
-type Mark = (value: object) => void;
-
-let mark: Mark | undefined;
-
-/**
- * Makes `postMessage` of a wrapper fail loudly (Node ≥ 22.10), where structured clone would drop all that matters.
- * Found at the first use, because loading `node:worker_threads` would be a good part of the time of the import.
- */
-function markAsUncloneable(value: object): void {
-  mark ??=
-    (process.getBuiltinModule('node:worker_threads') as { markAsUncloneable?: Mark }).markAsUncloneable ?? (() => {});
-  mark(value);
-}
 
 /** What every shared object can do. */
 export abstract class SharedObject {
@@ -27,8 +14,8 @@ export abstract class SharedObject {
   /** @internal */
   constructor(cell: Cell) {
     this.cell = cell;
-    Object.defineProperty(this, 'cell', { enumerable: false });
-    markAsUncloneable(this);
+    hide(this, 'cell');
+    makeCarried(this);
   }
 
   /**

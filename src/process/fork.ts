@@ -3,6 +3,7 @@ import { native } from '../native.js';
 import { checkObject } from '../options.js';
 import { becomeChild } from './become-child.js';
 import { endAtRest } from './rest.js';
+import { adoptForked } from './waitpid.js';
 import { runsAlone, whyNoFork } from './why-no-fork.js';
 
 const EAGAIN = -11;
@@ -52,6 +53,8 @@ export function fork(options: ForkOptions = {}): number {
       becomeChild();
       if (runsAlone()) endAtRest();
     });
+  } else {
+    adoptForked(pid);
   }
   return pid;
 }

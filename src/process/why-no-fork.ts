@@ -1,7 +1,7 @@
 import { native } from '../native.js';
 
 /** V8 then does all of its work on the main thread, and one helper thread that never gets any cannot be missed. */
-const ALONE = ['--single-threaded', '--v8-pool-size=1'];
+export const ALONE = ['--single-threaded', '--v8-pool-size=1'];
 
 function hasOption(option: string): boolean {
   const given = [...process.execArgv, ...(process.env.NODE_OPTIONS ?? '').split(/\s+/)];

@@ -60,6 +60,11 @@ export class Barrier extends SharedObject {
     return new Barrier(Cell.open(handle, ['barrier']) as unknown as number, options);
   }
 
+  /** @internal What belongs to the wrapper. */
+  get local(): { action: (() => unknown) | undefined; timeout: number | undefined } {
+    return { action: this.#action, timeout: this.#timeout };
+  }
+
   /** Removes a name; who has the barrier open keeps it. Returns false when there was no such name. */
   static unlink(name: string): boolean {
     return unlinkNamed(name);

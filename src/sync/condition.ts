@@ -1,4 +1,5 @@
 import { NotOwnerError } from '../errors.js';
+import { hide } from '../memory/carried.js';
 import { BODY, Cell } from '../memory/cell.js';
 import type { Handle } from '../memory/handle.js';
 import { CELL_WORDS, SLOTS } from '../memory/layout.js';
@@ -78,6 +79,7 @@ export class Condition extends Lockable {
     const made = (lock as unknown) instanceof Opened ? (lock as unknown as Opened) : create(lock, options);
     super(made.cell);
     this.lock = made.lock;
+    hide(this, 'lock');
     const { segment, index } = made.cell;
     let local = segment.locals.get(index) as Local | undefined;
     if (!local) {

@@ -1,4 +1,5 @@
 import { DeadlockError, NotOwnerError } from '../errors.js';
+import { hide, makeCarried } from '../memory/carried.js';
 import { BODY, Cell, whenHeld } from '../memory/cell.js';
 import type { Handle } from '../memory/handle.js';
 import { SLOTS } from '../memory/layout.js';
@@ -52,7 +53,7 @@ whenHeld('rwlock', (m, at) => ownerOf(m.load(at + WORD)) === m.me || ownReads(m,
 /** One side of an {@link RWLock}: the same face as a Lock's. */
 export abstract class Side implements Acquirable {
   /** @internal */
-  protected readonly cell: Cell;
+  readonly cell: Cell;
   /** @internal */
   protected readonly words: Sharing;
   readonly #title: string;
@@ -61,6 +62,8 @@ export abstract class Side implements Acquirable {
   constructor(cell: Cell, title: string) {
     this.cell = cell;
     this.words = sharingAt(cell.at);
+    hide(this, 'cell', 'words');
+    makeCarried(this);
     this.#title = title;
   }
 
@@ -236,6 +239,7 @@ export class RWLock extends SharedObject {
     super(options instanceof Cell ? options : create(options));
     this.read = new ReadSide(this.cell);
     this.write = new WriteSide(this.cell);
+    hide(this, 'read', 'write');
   }
 
   /** Opens the lock of a handle. Error: `ERR_FORKLOCK_INVALID_HANDLE`. */

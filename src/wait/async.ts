@@ -2,10 +2,11 @@ import { afterForkInChild } from '../after-fork.js';
 import type { Cell } from '../memory/cell.js';
 import { native } from '../native.js';
 import type { CheckedWait } from '../options.js';
+import { offAbort, onAbort } from './abort.js';
 import type { Wait } from './wait.js';
 
 /** The longest delay that setTimeout takes; longer ones are taken in pieces. */
-const LONGEST_TIMER = 0x7fffffff;
+export const LONGEST_TIMER = 0x7fffffff;
 
 /** Waits whose word a waiter thread sleeps on, by id. */
 const pending = new Map<number, PendingWait>();
@@ -42,30 +43,6 @@ function newId(): number {
   do lastId = (lastId + 1) & 0x7fffffff;
   while (pending.has(lastId));
   return lastId;
-}
-
-/**
- * The waits of each signal. They share one listener, because a program has one signal for all its waits as often as
- * not, and Node warns of a leak when there are more than ten.
- */
-const waitsOf = new WeakMap<AbortSignal, { waits: Set<PendingWait>; listener: () => void }>();
-
-function onAbort(signal: AbortSignal, wait: PendingWait): void {
-  let entry = waitsOf.get(signal);
-  if (!entry) {
-    const waits = new Set<PendingWait>();
-    entry = { waits, listener: () => [...waits].forEach((each) => void each.abort()) };
-    waitsOf.set(signal, entry);
-    signal.addEventListener('abort', entry.listener, { once: true });
-  }
-  entry.waits.add(wait);
-}
-
-function offAbort(signal: AbortSignal, wait: PendingWait): void {
-  const entry = waitsOf.get(signal);
-  if (!entry?.waits.delete(wait) || entry.waits.size > 0) return;
-  signal.removeEventListener('abort', entry.listener);
-  waitsOf.delete(signal);
 }
 
 class PendingWait {

@@ -1,0 +1,51 @@
+import { native } from '../native.js';
+import { type Received, Received as ReceivedMessage, take } from './message.js';
+import { becomeCurrent, Process, revive } from './process.js';
+import { PARENT, SOCKET } from './program.js';
+import { endWithError, endWithParent, runHere } from './run.js';
+import { becomeSelf, whileImporting } from './self.js';
+import { load, type Place } from './target.js';
+
+/** The program of a spawned process. */
+export function beSpawned(): void {
+  native().adopt(SOCKET);
+  native().adopt(PARENT);
+  const message = take(SOCKET);
+  native().closeDescriptor(SOCKET);
+  const [payload, ...segments] = message!.descriptors;
+  void begin(new ReceivedMessage(payload!, segments), PARENT);
+}
+
+/** What a process does that has not been forked from its parent. */
+export async function begin(received: Received, pidfd: number): Promise<void> {
+  const { header } = received;
+  const parent = { ...header.parent, pidfd };
+  becomeSelf({ ...header, parent });
+  if (header.daemon) endWithParent(parent, header.tied);
+  process.argv.splice(2, Number.POSITIVE_INFINITY, ...header.argv);
+  process.execArgv = [...header.execArgv];
+  setEnvironment(header.env);
+  let instance: Process;
+  try {
+    const target = header.target && ((await find(header.target)) as () => unknown);
+    const Class = header.class ? ((await find(header.class)) as typeof Process) : Process;
+    instance = revive(Class, header, target, received.body());
+    becomeCurrent(instance);
+  } catch (error) {
+    endWithError(error);
+  }
+  await runHere(instance);
+}
+
+function find(place: Place): Promise<unknown> {
+  return whileImporting(place.module, () => load(place));
+}
+
+function setEnvironment(env: Record<string, string>): void {
+  for (const name of Object.keys(process.env)) {
+    if (!Object.hasOwn(env, name)) delete process.env[name];
+  }
+  for (const [name, value] of Object.entries(env)) {
+    if (process.env[name] !== value) process.env[name] = value;
+  }
+}

@@ -1,0 +1,37 @@
+import { native } from '../native.js';
+import { ALONE, runsAlone } from './why-no-fork.js';
+
+/** Options of node that are about its main program or its debugger, not about the processes that it starts. */
+const NOT_INHERITED = /^(--inspect|--debug-port|--test|--watch|--input-type|--check$|-c$|--interactive$|-i$|--run$)/;
+const EVALUATED = /^(-e|-p|-pe|--eval|--print)$/;
+const WITH_VALUE = /^(--inspect-port|--debug-port|--inspect-publish-uid|--watch-path|--input-type)$/;
+
+/** What of node's own arguments a child gets. */
+export function inheritedArguments(): string[] {
+  const { execArgv } = process;
+  const code = (process as { _eval?: string })._eval;
+  const out: string[] = [];
+  for (let i = 0; i < execArgv.length; i++) {
+    const argument = execArgv[i]!;
+    if (EVALUATED.test(argument) || /^--(eval|print)=/.test(argument)) {
+      if (code !== undefined && execArgv[i + 1] === code) i++;
+    } else if (NOT_INHERITED.test(argument)) {
+      if (WITH_VALUE.test(argument)) i++;
+    } else {
+      out.push(argument);
+    }
+  }
+  return out;
+}
+
+/** What a fork server needs where its helper threads cannot be carried over a fork: V8 without any. */
+export function argumentsToFork(): string[] {
+  return native().whyNoFork() === '' || runsAlone() ? [] : [...ALONE];
+}
+
+/** The environment in which a node can start: without a debugger's port, which is taken. */
+export function startingEnvironment(env: Record<string, string>): string[] {
+  return Object.entries(env).map(([name, value]) =>
+    name === 'NODE_OPTIONS' ? `${name}=${value.replace(/(^|\s)--(inspect|debug-port)\S*/g, '$1')}` : `${name}=${value}`,
+  );
+}

@@ -1,0 +1,25 @@
+import { nap } from './descriptors.js';
+import { children } from './self.js';
+
+/** How long daemons may take to end by themselves when their parent ends, in ms. */
+const GRACE = 100;
+
+let registered = false;
+
+/**
+ * Daemons end with the process that started them, however that ends. Here it ends by itself: they get a SIGTERM, and a
+ * moment for their own handlers. What is left then, SIGKILL ends. (A worker that ends is no process.)
+ */
+export function endDaemonsAtExit(): void {
+  if (registered || !process.getBuiltinModule('node:worker_threads').isMainThread) return;
+  registered = true;
+  process.on('exit', () => {
+    // In the child of a fork there are none: its parent's were forgotten.
+    const daemons = [...children].filter((child) => child.daemon && child.isAlive());
+    for (const child of daemons) child.terminate();
+    const deadline = performance.now() + GRACE;
+    const some = (): boolean => daemons.some((child) => child.isAlive());
+    while (some() && performance.now() < deadline) nap();
+    for (const child of daemons) child.kill();
+  });
+}

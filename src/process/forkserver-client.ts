@@ -1,0 +1,236 @@
+import { afterForkInChild } from '../after-fork.js';
+import { checked, ForkUnsafeError, ProcessError, SystemError, wrongType } from '../errors.js';
+import { native } from '../native.js';
+import { Child, type Retained, UNKNOWN } from './child.js';
+import { argumentsToFork } from './command.js';
+import { blockUntil, isReadable, keepWatch, unwatch, watch } from './descriptors.js';
+import { type Header, type Incoming, type Message, post, take } from './message.js';
+import { AS_SERVER } from './program.js';
+import { startProgram } from './spawn.js';
+import { moduleUrl } from './target.js';
+
+/** What the server is asked, and what it answers. */
+export interface Setup {
+  preload: string[];
+}
+
+/** With the payload, the standard output and error, and segments. */
+export interface Request {
+  id: number;
+  daemon: boolean;
+}
+
+/** `pid` comes with a pidfd; `refused` says why fork() is unsafe; `errno` is of a fork() that failed otherwise. */
+export type Answer = { id: number } & (
+  | { pid: number }
+  | { refused: string }
+  | { errno: number }
+  | { exitCode: number }
+);
+
+const EAGAIN = -11;
+const SIGKILL = 9;
+/** How long to wait for a killed server, in ms. */
+const DYING = 1000;
+
+/** A child of the fork server. Who has to reap it is the server, which then says how it ended. */
+class ServedChild extends Child {
+  readonly #server: ForkServer;
+
+  constructor(server: ForkServer, pid: number, pidfd: number, retained: readonly Retained[]) {
+    super(pid, pidfd, retained);
+    this.#server = server;
+  }
+
+  override look(): boolean {
+    if (this.exitCode !== null) return true;
+    this.#server.listen();
+    if (this.exitCode !== null) return true;
+    return this.#server.dead && isReadable(this.pidfd) && this.ended(UNKNOWN);
+  }
+
+  told(exitCode: number): void {
+    const { kept } = this; // those who waited let go of it at its end
+    this.ended(exitCode);
+    if (kept) this.#server.drop();
+  }
+
+  /** The server is dead: from here on the child's own end is watched. */
+  orphan(): void {
+    checked(
+      watch(this.pidfd, this.kept, () => this.look()),
+      'watching a process',
+    );
+  }
+
+  protected override descriptors(): readonly number[] {
+    return this.#server.dead ? [this.pidfd] : this.#server.descriptors();
+  }
+
+  protected override keepAlive(on: boolean): void {
+    if (this.exitCode !== null) return; // it has been dropped when it ended
+    if (this.#server.dead) keepWatch(this.pidfd, on);
+    else if (on) this.#server.keep();
+    else this.#server.drop();
+  }
+}
+
+/** The template of this thread's processes, seen from this thread. */
+class ForkServer {
+  readonly pid: number;
+  readonly #pidfd: number;
+  readonly #socket: number;
+  readonly #children = new Map<number, ServedChild>();
+  readonly #answers = new Map<number, Incoming>();
+  #lastId = 0;
+  #keeps = 0;
+  dead = false;
+
+  constructor(preload: string[]) {
+    const setup = checked(native().sealedMemory(Buffer.from(JSON.stringify({ preload } satisfies Setup))), 'a message');
+    try {
+      const { pid, pidfd, socket } = startProgram(
+        AS_SERVER,
+        { ...process.env } as Record<string, string>,
+        (to) => {
+          post(to, {}, [setup]);
+        },
+        argumentsToFork(),
+      );
+      this.pid = pid;
+      this.#pidfd = pidfd;
+      this.#socket = socket;
+    } finally {
+      native().closeDescriptor(setup);
+    }
+    checked(
+      watch(this.#socket, false, () => this.listen()),
+      'watching the fork server',
+    );
+    checked(
+      watch(this.#pidfd, false, () => this.listen()),
+      'watching the fork server',
+    );
+  }
+
+  start(message: Message, header: Header): ServedChild | undefined {
+    const id = ++this.#lastId;
+    const request: Request = { id, daemon: header.daemon };
+    if (!post(this.#socket, { ...request }, [message.payload, ...standardOutputs(), ...message.segments])) {
+      this.#die();
+      return undefined;
+    }
+    blockUntil(
+      () => {
+        this.listen();
+        return this.dead || this.#answers.has(id);
+      },
+      () => this.descriptors(),
+      Number.POSITIVE_INFINITY,
+    );
+    const answer = this.#answers.get(id);
+    if (!answer) return undefined;
+    this.#answers.delete(id);
+    const head = answer.head as Answer;
+    if ('refused' in head) throw new ForkUnsafeError(head.refused);
+    if ('errno' in head) throw new SystemError('fork() in the fork server', head.errno);
+    const child = new ServedChild(this, (head as { pid: number }).pid, answer.descriptors[0]!, message.retained);
+    this.#children.set(id, child);
+    return child;
+  }
+
+  descriptors(): readonly number[] {
+    return [this.#socket, this.#pidfd];
+  }
+
+  /** Takes in what the server has said, and whether it has died. */
+  listen(): void {
+    if (this.dead) return;
+    const ended = isReadable(this.#pidfd); // looked at first: what it said before it died is there then
+    for (;;) {
+      const message = take(this.#socket);
+      if (message === undefined) break;
+      if (message === null) {
+        this.#die();
+        return;
+      }
+      const { id, exitCode } = message.head as { id: number; exitCode?: number };
+      if (exitCode === undefined) {
+        this.#answers.set(id, message);
+        continue;
+      }
+      const child = this.#children.get(id);
+      this.#children.delete(id);
+      child?.told(exitCode);
+    }
+    if (ended) this.#die();
+  }
+
+  keep(): void {
+    if (++this.#keeps === 1) keepWatch(this.#socket, true);
+  }
+
+  drop(): void {
+    if (--this.#keeps === 0) keepWatch(this.#socket, false);
+  }
+
+  #die(): void {
+    if (this.dead) return;
+    this.dead = true;
+    native().pidfdSignal(this.#pidfd, SIGKILL); // if it has closed its socket only, it is of no use any more
+    blockUntil(
+      () => native().exitStatus(this.#pidfd, true) !== EAGAIN,
+      () => [this.#pidfd],
+      DYING,
+    );
+    this.forget();
+    for (const child of this.#children.values()) child.orphan();
+    this.#children.clear();
+  }
+
+  forget(): void {
+    for (const fd of this.descriptors()) {
+      unwatch(fd);
+      native().closeDescriptor(fd);
+    }
+  }
+}
+
+let server: ForkServer | undefined;
+let preload: string[] = [];
+
+// The server watches its client, which the child of a fork is not: it gets a server of its own when it needs one.
+afterForkInChild(() => {
+  if (server && !server.dead) server.forget();
+  server = undefined;
+});
+
+/**
+ * Modules that the fork server imports once, when it starts, so that its processes have them from the start. They are
+ * named as the module of a target is. An error of such an import is a warning on standard error. A server that runs
+ * already stays as it is. Errors: those of arguments; `ERR_FORKLOCK_TARGET` when there is no such module.
+ */
+export function setForkserverPreload(modules: readonly (string | URL)[]): void {
+  if (!Array.isArray(modules)) throw wrongType('modules', 'an array of modules', modules);
+  preload = modules.map((module, i) => moduleUrl(module, `modules[${i}]`));
+}
+
+/**
+ * A process forked from the server, which is started if it does not run. Errors: `ERR_FORKLOCK_FORK_UNSAFE`;
+ * `ERR_FORKLOCK_SYSTEM`; `ERR_FORKLOCK_PROCESS` when the server does not survive its start.
+ */
+export function serveChild(message: Message, header: Header): Child {
+  const child = running().start(message, header) ?? running().start(message, header); // it may have died since
+  if (!child) throw new ProcessError('the fork server ends as soon as it has been started: see what it prints');
+  return child;
+}
+
+function running(): ForkServer {
+  if (!server || server.dead) server = new ForkServer(preload);
+  return server;
+}
+
+/** Where this process prints, or what it has under those numbers. */
+function standardOutputs(): number[] {
+  return [1, 2];
+}

@@ -1,0 +1,182 @@
+import { readFileSync } from 'node:fs';
+import { inspect } from 'node:util';
+import { checked, ForkUnsafeError, SystemError } from '../errors.js';
+import { native } from '../native.js';
+import { becomeChild } from './become-child.js';
+import { begin } from './bootstrap.js';
+import { exitCodeOf } from './child.js';
+import { callFork, prepareChild } from './fork.js';
+import type { Answer, Request, Setup } from './forkserver-client.js';
+import { type Incoming, post, Received, take } from './message.js';
+import { PARENT, SOCKET } from './program.js';
+import { endAtRest } from './rest.js';
+import { whileImporting } from './self.js';
+import { runsAlone } from './why-no-fork.js';
+
+const EAGAIN = -11;
+const SIGKILL = 9;
+/** How soon an answer for which the socket had no room is tried again, in ms. */
+const AGAIN = 10;
+
+interface Ward {
+  id: number;
+  pidfd: number;
+  daemon: boolean;
+}
+
+/** A process to become: what the child of the fork goes on with. */
+interface Order {
+  received: Received;
+  output: number;
+  error: number;
+  header: { cwd: string; umask: number };
+}
+
+/**
+ * The program of a fork server: a node that has loaded what its processes need and does nothing, so that it can be
+ * forked at any time. It ends with its client.
+ */
+export function beServer(): void {
+  native().ignoreInterrupt(true); // Ctrl-C at a terminal is for the client to answer
+  native().adopt(SOCKET);
+  native().adopt(PARENT);
+  const [setup] = take(SOCKET)!.descriptors;
+  const { preload } = JSON.parse(readFileSync(setup!, 'utf8')) as Setup;
+  native().closeDescriptor(setup!);
+  void prepare(preload).then(() => {
+    const order = new Server().serve();
+    void becomeOrdered(order);
+  });
+}
+
+async function prepare(preload: readonly string[]): Promise<void> {
+  warmUp();
+  for (const module of preload) {
+    try {
+      await whileImporting(module, () => import(module));
+    } catch (error) {
+      process.stderr.write(`The fork server could not preload ${module}:\n${inspect(error)}\n`);
+    }
+  }
+}
+
+/** Most processes print, and wait: what that takes is loaded and compiled once, here. */
+function warmUp(): void {
+  for (const module of [
+    'node:net',
+    'node:tty',
+    'node:stream',
+    'node:crypto',
+    'node:v8',
+    'node:worker_threads',
+  ] as const) {
+    process.getBuiltinModule(module);
+  }
+  inspect(new Error('x'));
+}
+
+class Server {
+  readonly #wards = new Map<number, Ward>();
+  /** Answers that wait for room in the socket. */
+  #unsent: Answer[] = [];
+  /** The client's thread has ended, and its process has not. */
+  #alone = false;
+
+  /** Serves until the client ends. Returns in a forked child, with what that has to become. */
+  serve(): Order {
+    for (;;) {
+      const watched = [PARENT, ...(this.#alone ? [] : [SOCKET]), ...this.#wards.keys()];
+      const ready = new Uint8Array(watched.length);
+      checked(native().poll(Int32Array.from(watched), ready, this.#unsent.length > 0 ? AGAIN : -1), 'waiting');
+      if (ready[0] === 1) this.#end();
+      for (let i = 1; i < watched.length; i++) {
+        if (ready[i] === 1 && watched[i] !== SOCKET) this.#reap(watched[i]!);
+      }
+      this.#answer();
+      if (this.#alone && this.#wards.size === 0) process.exit(0);
+      if (ready[1] !== 1 || watched[1] !== SOCKET) continue;
+      const message = take(SOCKET);
+      if (message === null) this.#alone = true;
+      const order = message && this.#fork(message);
+      if (order) return order;
+    }
+  }
+
+  #fork({ head, descriptors }: Incoming): Order | undefined {
+    const { id, daemon } = head as Request;
+    try {
+      const pid = callFork([], false);
+      if (pid === 0) {
+        this.#becomeChild();
+        return order(descriptors);
+      }
+      const pidfd = checked(native().pidfdOpen(pid), 'opening a pidfd');
+      this.#wards.set(pidfd, { id, pidfd, daemon });
+      post(SOCKET, { id, pid } satisfies Answer, [pidfd]);
+    } catch (error) {
+      this.#unsent.push({ id, ...refusal(error) });
+    }
+    for (const fd of descriptors) native().closeDescriptor(fd);
+    return undefined;
+  }
+
+  #becomeChild(): void {
+    prepareChild(() => {
+      becomeChild();
+      if (runsAlone()) endAtRest();
+    });
+    native().ignoreInterrupt(false);
+    native().closeDescriptor(SOCKET);
+    for (const pidfd of this.#wards.keys()) native().closeDescriptor(pidfd);
+  }
+
+  #reap(pidfd: number): void {
+    const status = native().exitStatus(pidfd, true);
+    if (status === EAGAIN) return;
+    const { id } = this.#wards.get(pidfd)!;
+    this.#wards.delete(pidfd);
+    native().closeDescriptor(pidfd);
+    this.#unsent.push({ id, exitCode: exitCodeOf(checked(status, 'reaping')) });
+  }
+
+  #answer(): void {
+    while (this.#unsent.length > 0) {
+      const data = Buffer.from(JSON.stringify({ ...this.#unsent[0], descriptors: 0 }));
+      const result = native().sendMessage(SOCKET, data, new Int32Array(0));
+      if (result === EAGAIN) return;
+      this.#unsent.shift();
+    }
+  }
+
+  /** The client has ended: so do its daemons, also those that are stopped. */
+  #end(): never {
+    for (const { pidfd, daemon } of this.#wards.values()) {
+      if (daemon) native().pidfdSignal(pidfd, SIGKILL);
+    }
+    process.exit(0);
+  }
+}
+
+function refusal(error: unknown): { refused: string } | { errno: number } {
+  if (error instanceof ForkUnsafeError) return { refused: error.message };
+  if (error instanceof SystemError) return { errno: error.errno };
+  throw error;
+}
+
+function order([payload, output, error, ...segments]: number[]): Order {
+  const received = new Received(payload!, segments);
+  return { received, output: output!, error: error!, header: received.header };
+}
+
+async function becomeOrdered({ received, output, error, header }: Order): Promise<void> {
+  for (const [fd, as] of [
+    [output, 1],
+    [error, 2],
+  ] as const) {
+    native().redirect(fd, as);
+    native().closeDescriptor(fd);
+  }
+  process.umask(header.umask);
+  process.chdir(header.cwd);
+  await begin(received, PARENT);
+}

@@ -1,0 +1,184 @@
+import { readFileSync } from 'node:fs';
+import { decode, encode } from '../channel/codec.js';
+import { holdBlock } from '../data/shared-memory.js';
+import { checked } from '../errors.js';
+import { parseHandle } from '../memory/handle.js';
+import { type Cookie, Segment } from '../memory/segment.js';
+import { native } from '../native.js';
+import type { Retained } from './child.js';
+import { nap } from './descriptors.js';
+import type { Place } from './target.js';
+
+/** What a new process is told before it opens anything. */
+export interface Header {
+  name: string;
+  identity: readonly number[];
+  daemon: boolean;
+  /** It was made by the parent's main thread itself. */
+  tied: boolean;
+  authkey: Uint8Array;
+  parent: { pid: number; name: string };
+  argv: readonly string[];
+  execArgv: readonly string[];
+  env: Record<string, string>;
+  /** Of a target or, for a subclass of Process, the class. */
+  target: Place | undefined;
+  class: Place | undefined;
+  /** The fork server's child has those of the server, and gets these. */
+  cwd: string;
+  umask: number;
+}
+
+/** What may hold forklock objects anywhere. */
+export interface Body {
+  args: readonly unknown[];
+  kwargs: Record<string, unknown> | undefined;
+  /** The properties of an instance of a subclass. */
+  own: Record<string, unknown>;
+}
+
+/** An anonymous segment whose descriptor goes along, so that the objects are there whatever becomes of their maker. */
+interface Sent {
+  data: boolean;
+  inode: number;
+  cookie: Cookie;
+}
+
+/** A process's start on its way there: descriptors, of which the first is a sealed memory with all the rest. */
+export interface Message {
+  payload: number;
+  segments: readonly number[];
+  retained: readonly Retained[];
+}
+
+/** How many descriptors one message of a socket takes. */
+const PER_MESSAGE = 250;
+const HEAD_BYTES = 4096;
+const EAGAIN = -11;
+const EPIPE = -32;
+const ECONNRESET = -104;
+
+/** Errors: `ERR_FORKLOCK_NOT_CLONEABLE` for what cannot be carried, and others of the codec; `ERR_FORKLOCK_SYSTEM`. */
+export function pack(header: Header, body: Body): Message {
+  const { bytes, objects } = encode(body, 'Process');
+  const sent: Sent[] = [];
+  const segments: number[] = [];
+  for (const object of objects) {
+    const { kind, segment } = parseHandle('handle' in object ? object.handle : object.cell.handle);
+    if ('name' in segment || segments.includes(segment.fd)) continue;
+    segments.push(segment.fd);
+    sent.push({ data: kind === 'memory', inode: segment.inode, cookie: segment.cookie });
+  }
+  const { serialize } = process.getBuiltinModule('node:v8');
+  const head = serialize({ header, sent });
+  const length = Buffer.alloc(4);
+  length.writeUInt32LE(head.length);
+  const payload = checked(native().sealedMemory(Buffer.concat([length, head, bytes])), 'writing a message');
+  const retained: Retained[] = [];
+  for (const object of objects) {
+    const { cell } = object as { cell?: Retained & { retain(): void } };
+    if (!cell) continue;
+    cell.retain();
+    retained.push(cell);
+  }
+  return { payload, segments, retained };
+}
+
+/** Ends the sender's part in a message: the receiver has its descriptors, or nobody ever will. */
+export function discard(message: Message, sent: boolean): void {
+  native().closeDescriptor(message.payload);
+  if (!sent) for (const object of message.retained) object.release();
+}
+
+/** What was received: the header can be used before anything of the body is opened. */
+export class Received {
+  readonly header: Header;
+  readonly #body: Uint8Array;
+  readonly #sent: readonly Sent[];
+  readonly #segments: readonly number[];
+
+  constructor(payload: number, segments: readonly number[]) {
+    const bytes = readFileSync(payload);
+    native().closeDescriptor(payload);
+    const length = bytes.readUInt32LE(0);
+    const { deserialize } = process.getBuiltinModule('node:v8');
+    const { header, sent } = deserialize(bytes.subarray(4, 4 + length)) as { header: Header; sent: Sent[] };
+    this.header = header;
+    this.#body = bytes.subarray(4 + length);
+    this.#sent = sent;
+    this.#segments = segments;
+  }
+
+  /** Opens the objects, once. Their segments are opened first, by the descriptors that came along. */
+  body(): Body {
+    const closers: (() => void)[] = [];
+    try {
+      for (const [i, { data, inode, cookie }] of this.#sent.entries()) {
+        const fd = this.#segments[i]!;
+        closers.push(data ? holdBlock(fd, inode, cookie) : holdSegment(fd, inode, cookie));
+        native().closeDescriptor(fd);
+      }
+      return decode(this.#body) as Body;
+    } finally {
+      for (const close of closers) close();
+    }
+  }
+}
+
+function holdSegment(fd: number, inode: number, cookie: Cookie): () => void {
+  const segment = Segment.ofProcess(native().getpid(), fd, inode, cookie);
+  if (!segment) return () => {};
+  segment.retain();
+  return () => segment.release();
+}
+
+/** Text with descriptors, as one or more messages of a socket. Errors: `ERR_FORKLOCK_SYSTEM`; false: nobody is there. */
+export function post(socket: number, head: Record<string, unknown>, descriptors: readonly number[]): boolean {
+  const text = Buffer.from(JSON.stringify({ ...head, descriptors: descriptors.length }));
+  for (let at = 0; at === 0 || at < descriptors.length; at += PER_MESSAGE) {
+    const some = Int32Array.from(descriptors.slice(at, at + PER_MESSAGE));
+    const data = at === 0 ? text : Buffer.from('{}');
+    for (;;) {
+      const result = native().sendMessage(socket, data, some);
+      if (result === 0) break;
+      if (result === EPIPE || result === ECONNRESET) return false;
+      if (result !== EAGAIN) checked(result, 'sending to a process');
+      nap(); // the socket is full
+    }
+  }
+  return true;
+}
+
+export interface Incoming {
+  // biome-ignore lint/suspicious/noExplicitAny: the two ends are of one version
+  head: any;
+  descriptors: number[];
+}
+
+/** The next message; undefined when there is none now, null at the end of the connection. */
+export function take(socket: number): Incoming | undefined | null {
+  const first = takeOne(socket);
+  if (!first) return first;
+  const { descriptors } = first;
+  while (descriptors.length < first.head.descriptors) {
+    const more = takeOne(socket);
+    if (more === null) return null;
+    if (more) descriptors.push(...more.descriptors);
+    else nap();
+  }
+  return first;
+}
+
+const buffer = Buffer.alloc(HEAD_BYTES);
+const numbers = new Int32Array(PER_MESSAGE);
+
+function takeOne(socket: number): Incoming | undefined | null {
+  const size = native().receiveMessage(socket, buffer, numbers);
+  if (size === EAGAIN) return undefined;
+  if (size === 0) return null;
+  checked(size, 'receiving from a process');
+  return {
+    head: JSON.parse(buffer.toString('utf8', 0, size)),
+    descriptors: [...numbers].filter((fd) => fd >= 0),
+  };
+}

@@ -1,0 +1,46 @@
+import { closeSync, openSync } from 'node:fs';
+import { inspect } from 'node:util';
+import { native } from '../native.js';
+import { isReadable } from './descriptors.js';
+import type { Process } from './process.js';
+import { type Parent, self } from './self.js';
+
+/** The exit code of a target whose promise nothing can settle any more, as node has for its main module. */
+const UNSETTLED = 13;
+
+/** A daemon ends when its parent does, in whatever way. `tied`: it was made by the parent's main thread itself. */
+export function endWithParent({ pidfd }: Parent, tied: boolean): void {
+  // The kernel's signal comes even when this process is stopped, but also when the thread ends that made it: the main
+  // thread ends with its process. If it has ended before this call, nothing comes: hence the second.
+  if (tied) native().dieWithParentThread();
+  native().dieWith(pidfd);
+  if (isReadable(pidfd)) process.kill(process.pid, 'SIGKILL');
+}
+
+/** As Python: children of a terminal do not compete for what is typed. */
+export function closeStdin(): void {
+  const fd = openSync('/dev/null', 'r');
+  native().redirect(fd, 0);
+  closeSync(fd);
+}
+
+/** Prints an error of the child's program, and ends with exit code 1. Exit handlers run. */
+export function endWithError(error: unknown): never {
+  process.stderr.write(`Process ${self().name}:\n${inspect(error)}\n`);
+  process.exit(1);
+}
+
+/** Runs the target in the child. The process ends when that is done and nothing else keeps its event loop alive. */
+export async function runHere(instance: Process): Promise<void> {
+  const unsettled = (): void => {
+    process.stderr.write(`Process ${self().name}: nothing can settle the promise of its target any more\n`);
+    process.exitCode ??= UNSETTLED;
+  };
+  process.once('beforeExit', unsettled);
+  try {
+    await instance.run();
+  } catch (error) {
+    endWithError(error);
+  }
+  process.off('beforeExit', unsettled);
+}

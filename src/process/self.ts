@@ -1,0 +1,81 @@
+import { afterForkInChild } from '../after-fork.js';
+import { native } from '../native.js';
+import type { Process } from './process.js';
+
+/** Who made this process: its main process has none. */
+export interface Parent {
+  pid: number;
+  name: string;
+  /** Opened by the parent, of itself, so that it never names another process that got the same pid. */
+  pidfd: number;
+}
+
+/** What this process is as a `Process`. */
+export interface Self {
+  name: string;
+  /** Numbers of this process and of its ancestors below the main process: `[1, 2]` is the second child of the first. */
+  identity: readonly number[];
+  daemon: boolean;
+  authkey: Uint8Array;
+  parent: Parent | null;
+}
+
+/** Workers learn by this what their process is. */
+const KEY = 'forklock.process';
+
+let known: Self | undefined;
+let made = 0;
+
+/** The processes that this thread has started and whose end nobody has seen yet. */
+export const children = new Set<Process>();
+
+/** While the module of a target, or one to preload, is imported: its name. A process that is started then never ends to start. */
+let imported: string | undefined;
+
+afterForkInChild(() => children.clear());
+
+export function self(): Self {
+  if (known) return known;
+  const { getEnvironmentData, isMainThread } = process.getBuiltinModule('node:worker_threads');
+  const told = isMainThread ? undefined : (getEnvironmentData(KEY) as unknown as Self | undefined);
+  if (told) known = told;
+  else becomeSelf({ name: 'MainProcess', identity: [], daemon: false, authkey: newKey(), parent: null });
+  return known!;
+}
+
+function newKey(): Uint8Array {
+  return process.getBuiltinModule('node:crypto').randomBytes(32);
+}
+
+export function becomeSelf(next: Self): void {
+  known = next;
+  made = 0;
+  // biome-ignore lint/suspicious/noExplicitAny: the types of Node 20 want a string
+  process.getBuiltinModule('node:worker_threads').setEnvironmentData(KEY, next as any);
+}
+
+export function nextIdentity(): readonly number[] {
+  return [...self().identity, ++made];
+}
+
+export function moduleBeingImported(): string | undefined {
+  return imported;
+}
+
+export async function whileImporting<T>(module: string, body: () => Promise<T>): Promise<T> {
+  imported = module;
+  try {
+    return await body();
+  } finally {
+    imported = undefined;
+  }
+}
+
+let ownPidfd: { pid: number; fd: number } | undefined;
+
+/** A pidfd of this process itself, to hand on; negative: `-errno`. */
+export function pidfdOfSelf(): number {
+  const pid = native().getpid();
+  if (ownPidfd?.pid !== pid) ownPidfd = { pid, fd: native().pidfdOpen(pid) };
+  return ownPidfd.fd;
+}

@@ -1,0 +1,59 @@
+import { checked, SystemError } from '../errors.js';
+import { native } from '../native.js';
+import { OwnChild } from './child.js';
+import { inheritedArguments, startingEnvironment } from './command.js';
+import { type Message, post } from './message.js';
+import { AS_PROCESS, program } from './program.js';
+import { pidfdOfSelf } from './self.js';
+
+const ends = new Int32Array(2);
+const DEV_NULL = -1;
+
+export interface Program {
+  pid: number;
+  pidfd: number;
+  /** Our end of the socket of which the program has the other. */
+  socket: number;
+}
+
+/** Starts a fresh node that runs this package. What `before` sends through the socket is there when it begins. */
+export function startProgram(
+  as: string,
+  env: Record<string, string>,
+  before: (socket: number) => void,
+  options: readonly string[] = [],
+): Program {
+  const parent = checked(pidfdOfSelf(), 'opening a pidfd');
+  checked(native().socketPair(ends), 'making a socket');
+  const [ours, theirs] = ends as unknown as [number, number];
+  try {
+    before(ours);
+    const argv = [process.execPath, ...options, ...inheritedArguments(), program.file, as];
+    const descriptors = Int32Array.of(DEV_NULL, 1, 2, theirs, parent);
+    const pid = native().spawnProgram(process.execPath, argv, startingEnvironment(env), descriptors);
+    if (pid < 0) throw new SystemError(`starting ${process.execPath}`, pid);
+    const pidfd = native().pidfdOpen(pid); // nobody but us reaps it, so this is it
+    if (pidfd < 0) {
+      process.kill(pid, 'SIGKILL');
+      throw new SystemError('opening a pidfd', pidfd);
+    }
+    return { pid, pidfd, socket: ours };
+  } catch (error) {
+    native().closeDescriptor(ours);
+    throw error;
+  } finally {
+    native().closeDescriptor(theirs);
+  }
+}
+
+/**
+ * A process in a fresh node. Not by node:child_process: libuv reaps its children from the event loop only, so that a
+ * program that starts and joins a thousand of them in a loop would have a thousand zombies.
+ */
+export function spawnChild(message: Message, env: Record<string, string>): OwnChild {
+  const { pid, pidfd, socket } = startProgram(AS_PROCESS, env, (to) => {
+    post(to, {}, [message.payload, ...message.segments]);
+  });
+  native().closeDescriptor(socket); // what is in it stays in it
+  return new OwnChild(pid, pidfd, message.retained);
+}

@@ -1,0 +1,97 @@
+import { existsSync } from 'node:fs';
+import { createRequire, isBuiltin } from 'node:module';
+import { isAbsolute } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { outOfRange, TargetError, wrongType } from '../errors.js';
+import { exportsOf } from './exports.js';
+import { locate } from './locate.js';
+
+/** A function, or where a module exports one: `[import.meta.url, 'work']`. */
+// biome-ignore lint/suspicious/noExplicitAny: any function can be a target
+export type Target = ((...args: any[]) => unknown) | readonly [module: string | URL, name: string];
+
+/** A value that a module exports. */
+export interface Place {
+  /** What `import()` takes. */
+  module: string;
+  name: string;
+}
+
+const ADVICE =
+  "Export it from its module, or give [module, name] as the target, or use the start method 'fork' (getContext('fork'))";
+
+const places = new WeakMap<object, Place>();
+
+/** Where a new process finds a function or class. Error: `ERR_FORKLOCK_TARGET`, when no module exports it. */
+export function placeOf(value: object & { name: string }, what: string): Place {
+  let place = places.get(value);
+  if (!place) {
+    const title = `${what} ${value.name === '' ? '(anonymous)' : `'${value.name}'`}`;
+    const found = locate(value);
+    const exported = typeof found === 'string' ? found : exportsOf(value, found);
+    if (typeof exported === 'string') {
+      throw new TargetError(`${title} cannot be carried to a new process: ${exported}. ${ADVICE}`);
+    }
+    place = exported;
+    places.set(value, place);
+  }
+  return place;
+}
+
+/** Checks `[module, name]` and says where that is. Errors: `ERR_FORKLOCK_TARGET`, and those of arguments. */
+export function placeAt(target: readonly unknown[]): Place {
+  const [module, name] = target;
+  if (target.length !== 2) throw wrongType('target', 'a function or [module, name]', target);
+  if (typeof name !== 'string') throw wrongType('target[1]', 'the name of an export', name);
+  if (name === '') throw outOfRange('target[1]', 'the name of an export', name);
+  return { module: moduleUrl(module, 'target[0]'), name };
+}
+
+/** A module as `import()` takes it from anywhere: bare names are looked up from the main module. */
+export function moduleUrl(module: unknown, what: string): string {
+  const url = module instanceof URL ? module.href : module;
+  if (typeof url !== 'string') throw wrongType(what, 'a URL, an absolute path or the name of a package', module);
+  if (isAbsolute(url)) return existing(pathToFileURL(url), what);
+  if (/^[a-z][a-z0-9+.-]*:/i.test(url)) {
+    if (url.startsWith('file:')) return existing(new URL(url), what);
+    if (URL.canParse(url)) return url;
+  }
+  if (url === '' || /^\.{0,2}\//.test(url) || /^\.{1,2}$/.test(url)) {
+    throw outOfRange(
+      what,
+      "a URL like new URL('./worker.js', import.meta.url), as nobody knows relative to what",
+      module,
+    );
+  }
+  if (isBuiltin(url)) return `node:${url}`;
+  const from = process.argv[1] !== undefined ? process.argv[1] : `${process.cwd()}/`;
+  try {
+    return pathToFileURL(createRequire(from).resolve(url)).href;
+  } catch (cause) {
+    throw new TargetError(
+      `${what}: no package '${url}' was found from ${from}. import.meta.resolve('${url}') tells its URL`,
+      {
+        cause,
+      },
+    );
+  }
+}
+
+function existing(url: URL, what: string): string {
+  if (!existsSync(fileURLToPath(url))) throw new TargetError(`${what}: there is no file ${fileURLToPath(url)}`);
+  return url.href;
+}
+
+/** Imports what a place names. Errors: those of the import; `ERR_FORKLOCK_TARGET` when it is not there or no function. */
+export async function load({ module, name }: Place): Promise<unknown> {
+  const namespace = (await import(module)) as Record<string, unknown>;
+  const ofCommonJS = namespace.default as Record<string, unknown> | null | undefined;
+  // What a CommonJS module exports is in its default, and often only there.
+  const value = name in namespace ? namespace[name] : Object(ofCommonJS) === ofCommonJS ? ofCommonJS![name] : undefined;
+  if (typeof value !== 'function') {
+    throw new TargetError(
+      `${module} exports no function '${name}': it exports ${Object.keys(namespace).join(', ') || 'nothing'}`,
+    );
+  }
+  return value;
+}
