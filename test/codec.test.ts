@@ -587,7 +587,7 @@ describe('decode', () => {
     for (const peer of peers.values()) {
       await peer.ask([value] as const, ([theirs]) => theirs.close());
       expect(openElsewhere()).toBe(0);
-      const error = await peer
+      const error: Any = await peer
         .ask([value] as const, ([theirs], { encode, decode, forklock: { SharedMemory } }) => {
           const gone = new SharedMemory({ size: 1 });
           const { bytes } = encode([theirs, gone]);

@@ -12,7 +12,6 @@ function dropChannel(): void {
   }
 }
 
-const pid = process.pid;
 /** Forked children leave as this says; a child of a child has it already. */
 let leaves = false;
 
