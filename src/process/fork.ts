@@ -3,6 +3,7 @@ import { native } from '../native.js';
 import { checkObject } from '../options.js';
 import { becomeChild } from './become-child.js';
 import { endAtRest } from './rest.js';
+import { silenceLater } from './silence.js';
 import { adoptForked } from './waitpid.js';
 import { runsAlone, whyNoFork } from './why-no-fork.js';
 
@@ -51,7 +52,8 @@ export function fork(options: ForkOptions = {}): number {
   if (pid === 0) {
     prepareChild(() => {
       becomeChild();
-      if (runsAlone()) endAtRest();
+      const silenced = silenceLater();
+      if (silenced || runsAlone()) endAtRest();
     });
   } else {
     adoptForked(pid);
