@@ -2,6 +2,7 @@ import { checked, ForkUnsafeError, wrongType } from '../errors.js';
 import { native } from '../native.js';
 import { checkObject } from '../options.js';
 import { becomeChild } from './become-child.js';
+import { rehearse } from './rehearse.js';
 import { endAtRest } from './rest.js';
 import { silenceLater } from './silence.js';
 import { adoptForked } from './waitpid.js';
@@ -27,6 +28,7 @@ function descriptorOf(value: unknown, what: string): number {
 export function callFork(descriptors: readonly number[], listening: boolean): number {
   const reason = whyNoFork();
   if (reason !== undefined) throw new ForkUnsafeError(reason);
+  rehearse();
   const pid = native().fork(descriptors, listening, !runsAlone());
   const refusal = pid === EAGAIN ? native().forkRefusal() : '';
   if (refusal !== '') throw new ForkUnsafeError(refusal);

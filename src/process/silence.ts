@@ -32,7 +32,9 @@ function isInImmediate(): boolean {
   Error.stackTraceLimit = Number.POSITIVE_INFINITY;
   const { stack } = new Error();
   Error.stackTraceLimit = stackTraceLimit;
-  return stack?.includes('.processImmediate (node:internal') === true;
+  // Between two immediates Node runs ticks and microtasks, and there its list is in order.
+  const frame = /\b(processImmediate|runNextTicks|processTicksAndRejections) \(node:internal/.exec(stack ?? '');
+  return frame?.[1] === 'processImmediate';
 }
 
 /** The immediate whose callback is running, if one is. */
