@@ -15,6 +15,11 @@ export interface Exit {
   leaveProcess(code: number): void;
 }
 
+/** libuv waits for the threads of its pool on the way out, and would wait for the parent's if the child had none. */
+function startPool(): void {
+  process.getBuiltinModule('node:fs').access('/', () => {});
+}
+
 /**
  * The end of a forked child. Node's own goes on to stop its helper threads, and libc's to run the handlers of `atexit`;
  * neither is right in a process whose threads libc has counted out. So the child leaves by _exit(2), right after the
@@ -37,7 +42,8 @@ export function leaveAtTheEnd(ending: Ending = process as unknown as Ending, exi
     const handled = Reflect.apply(emit, ending, [name, ...args]);
     const code = Number(ending.exitCode ?? given) & 0xff;
     exit.setExitCode(code);
-    if (!fatal) exit.leaveProcess(code);
+    if (fatal) startPool();
+    else exit.leaveProcess(code);
     return handled;
   };
 
