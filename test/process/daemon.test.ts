@@ -64,7 +64,11 @@ describe.each(METHODS)('%s', (method) => {
     const { printed, stderr, ms } = await script(
       ({ forklock, print }, method, url) => {
         const [ready, said] = [new forklock.Event(), new forklock.Event()];
-        const p = new (forklock.getContext(method).Process)({ target: [url, 'sayTerm'], args: [ready, said], daemon: true });
+        const p = new (forklock.getContext(method).Process)({
+          target: [url, 'sayTerm'],
+          args: [ready, said],
+          daemon: true,
+        });
         p.start();
         ready.wait();
         process.on('exit', () => print([said.isSet, p.exitCode]));
@@ -92,7 +96,10 @@ describe.each(METHODS)('%s', (method) => {
           await new Promise((resolve) => setTimeout(resolve, 100));
           print([parent.exitCode, fs.existsSync(`/proc/${pid.value}`)]);
           done.set();
-          while (fs.existsSync(`/proc/${pid.value}`) && !fs.readFileSync(`/proc/${pid.value}/stat`, 'utf8').includes(') Z')) {
+          while (
+            fs.existsSync(`/proc/${pid.value}`) &&
+            !fs.readFileSync(`/proc/${pid.value}/stat`, 'utf8').includes(') Z')
+          ) {
             await new Promise((resolve) => setTimeout(resolve, 1));
           }
           print('ended');

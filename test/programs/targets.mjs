@@ -290,3 +290,16 @@ export function startsDaemonAndDies(method, pid) {
   pid.value = child.pid;
   process.kill(process.pid, 'SIGKILL');
 }
+
+export function readAll(value, array, memory, done) {
+  print([value.value, array.get(99_999), new Uint8Array(memory.buffer)[5]]);
+  done.set();
+}
+
+export function firsts(arrays) {
+  print(arrays.map((array) => array.get(0)));
+}
+
+export function sum(bytes, text) {
+  print(bytes.reduce((a, b) => a + b, 0) + text.length);
+}
