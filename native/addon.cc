@@ -50,6 +50,7 @@ struct Environment {
   Napi::FunctionReference at_rest;
   Watches* watches = nullptr;   // deletes itself
   std::set<int> descriptors;    // made or received for JavaScript: a worker that is terminated cannot close them
+  bool ignores_interrupt = false;
   struct sigaction interrupt = {};  // what SIGINT did before it was ignored
 
   // Called on waiter threads. One call into JavaScript drains all that is ready by then.
@@ -350,8 +351,11 @@ Value NextReady(const CallbackInfo& info) {  // -> id, or -1
 
 // --- fork ---
 
-// In the child: a participant of its own, with no wait pending. Returns 0 or -errno.
+// In the child, with all signals blocked: a participant of its own, with no wait pending. Returns 0 or -errno.
 int start_anew(Environment& e) {
+  // A signal that is blocked is not thrown away for being ignored: one that came in the meantime still ends the child.
+  if (e.ignores_interrupt) sigaction(SIGINT, &e.interrupt, nullptr);
+  e.ignores_interrupt = false;
   e.waiters.abandon();
   e.ready.clear();
   if (e.pending > 0) count_pending(e, -static_cast<int>(e.pending));
@@ -374,12 +378,9 @@ Value Fork(const CallbackInfo& info) {
   uv_loop_t* loop = nullptr;
   if (napi_get_uv_event_loop(e.env, &loop) != napi_ok) return give(info, -EINVAL);
   e.why_not.clear();
-  const int result = fork_process(loop, keep, info[2].As<Napi::Boolean>().Value(), &e.why_not);
+  const bool with_helpers = info[2].As<Napi::Boolean>().Value();
+  const int result = fork_process(loop, keep, with_helpers, [&e] { return start_anew(e); }, &e.why_not);
   if (result >= 0) e.why_not.clear();
-  if (result == 0) {
-    const int failed = start_anew(e);
-    if (failed != 0) child_gives_up(failed);
-  }
   return give(info, result);
 }
 
@@ -574,13 +575,12 @@ Value DieWith(const CallbackInfo& info) {  // pidfd
 
 Value DieWithParentThread(const CallbackInfo& info) { return give(info, die_with_parent_thread()); }
 
-Value IgnoreInterrupt(const CallbackInfo& info) {  // on; off: what was there before
+Value IgnoreInterrupt(const CallbackInfo& info) {  // in this process; not in the children that it forks
   struct sigaction ignore = {};
   ignore.sa_handler = SIG_IGN;
   Environment& e = self(info);
-  const bool on = info[0].As<Napi::Boolean>().Value();
-  const int r = on ? sigaction(SIGINT, &ignore, &e.interrupt) : sigaction(SIGINT, &e.interrupt, nullptr);
-  return give(info, r == 0 ? 0 : -errno);
+  e.ignores_interrupt = sigaction(SIGINT, &ignore, &e.interrupt) == 0;
+  return give(info, e.ignores_interrupt ? 0 : -errno);
 }
 
 Value ForcePlainFutex(const CallbackInfo& info) {

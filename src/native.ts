@@ -95,7 +95,8 @@ export interface Native {
   unwatch(descriptor: number): number;
   dieWith(pidfd: number): number;
   dieWithParentThread(): number;
-  ignoreInterrupt(on: boolean): number;
+  /** SIGINT, in this process; not in the children that it forks. */
+  ignoreInterrupt(): number;
   forcePlainFutex(on: boolean): void;
   numbers(): number[];
 }
