@@ -4,6 +4,11 @@
       "target_name": "forklock",
       "sources": [
         "native/addon.cc",
+        "native/exports/fork.cc",
+        "native/exports/participants.cc",
+        "native/exports/processes.cc",
+        "native/exports/segments.cc",
+        "native/exports/waiting.cc",
         "native/fork/fork.cc",
         "native/fork/helpers.cc",
         "native/fork/inherited.cc",
