@@ -14,6 +14,7 @@
         "native/fork/inherited.cc",
         "native/fork/leave.cc",
         "native/fork/microtasks.cc",
+        "native/fork/output.cc",
         "native/fork/pages.cc",
         "native/fork/polls.cc",
         "native/futex.cc",
@@ -32,7 +33,7 @@
         "NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS",
         "NODE_ADDON_API_DISABLE_DEPRECATED"
       ],
-      "cflags_cc": ["-std=c++17", "-Wall", "-Wextra", "-Werror", "-fvisibility=hidden", "-O2"],
+      "cflags_cc": ["-std=c++17", "-Wall", "-Wextra", "-Werror", "-fvisibility=hidden", "-Os"],
       "ldflags": ["-Wl,--gc-sections", "-Wl,--as-needed"]
     }
   ]

@@ -67,6 +67,12 @@ export interface Native {
   onRest(callback: (handles: number) => void): number;
   randomWords(): number[];
   setExitCode(code: number): void;
+  /** In the child of a fork: whether the parent had output queued, which is now dropped here. */
+  leftOutput(): boolean;
+  /** Writes what libuv has queued for standard output and standard error. Whether there was something. */
+  flushOutput(): boolean;
+  /** Node leaves with the exit code that was set, once it has printed a fatal error. */
+  leaveWhenPrinted(): void;
   leaveProcess(code: number): never;
   getpid(): number;
   getppid(): number;

@@ -9,6 +9,7 @@
 #include "../fork/helpers.h"
 #include "../fork/leave.h"
 #include "../fork/microtasks.h"
+#include "../fork/output.h"
 
 namespace forklock {
 namespace {
@@ -107,6 +108,19 @@ Value SetExitCode(const CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+Value FlushOutput(const CallbackInfo& info) {
+  uv_loop_t* loop = nullptr;
+  const bool some = napi_get_uv_event_loop(self(info).env, &loop) == napi_ok && flush_output(loop);
+  return Napi::Boolean::New(info.Env(), some);
+}
+
+Value LeftOutput(const CallbackInfo& info) { return Napi::Boolean::New(info.Env(), left_output()); }
+
+Value LeaveWhenPrinted(const CallbackInfo& info) {
+  leave_before_teardown();
+  return info.Env().Undefined();
+}
+
 Value LeaveProcess(const CallbackInfo& info) {
   Environment& e = self(info);
   for (Opened& o : e.opened) {  // as a thread that ends does: others need not find out by themselves
@@ -129,6 +143,9 @@ void export_fork(Exports* exports) {
   exports->add("onRest", OnRest);
   exports->add("randomWords", RandomWords);
   exports->add("setExitCode", SetExitCode);
+  exports->add("leftOutput", LeftOutput);
+  exports->add("flushOutput", FlushOutput);
+  exports->add("leaveWhenPrinted", LeaveWhenPrinted);
   exports->add("leaveProcess", LeaveProcess);
 }
 
