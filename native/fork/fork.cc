@@ -52,7 +52,8 @@ int fork_process(uv_loop_t* loop, const Keep& keep, bool with_helpers, const std
                  std::string* reason) {
   const double start = static_cast<double>(monotonic_ns());
   Helpers helpers;
-  if (with_helpers && !helpers.park(kPatience, reason)) return -EAGAIN;
+  // Where the child needs none of them, stopping them still shows worker threads, and that nobody holds a lock.
+  if ((with_helpers || why_no_helpers() == nullptr) && !helpers.park(kPatience, reason)) return -EAGAIN;
   const double parked = static_cast<double>(monotonic_ns());
   int ready[2] = {-1, -1};
   int failed = let_child_have_heap();
@@ -73,7 +74,7 @@ int fork_process(uv_loop_t* loop, const Keep& keep, bool with_helpers, const std
     close(ready[0]);
     failed = own_polls(uv_backend_fd(loop));
     if (failed == 0) failed = leave_inherited(loop, keep);
-    if (failed == 0) failed = helpers.revive();
+    if (failed == 0 && with_helpers) failed = helpers.revive();
     if (failed == 0) failed = in_child();
     if (failed != 0) give_up(failed);
     pthread_sigmask(SIG_SETMASK, &old, nullptr);

@@ -421,7 +421,8 @@ Helpers::Outcome Helpers::check(std::string* reason) {
     Parked& thread = *entry;
     const bool stopped = thread.stopped.load() != 0;
     if (stopped && thread.has_isolate) {
-      *reason = describe(thread) + " runs JavaScript: a worker thread cannot be carried over a fork";
+      *reason = describe(thread) + " runs JavaScript: a worker thread cannot be carried over a fork. Terminate the "
+                                   "workers first, or start a Process by the fork server, which has none";
       outcome = Outcome::kBusy;
       if (isolates_[thread.tid]++ > kHelperTasks) return Outcome::kForbidden;
       continue;
@@ -441,7 +442,8 @@ Helpers::Outcome Helpers::check(std::string* reason) {
       *reason = describe(thread) + " blocks all signals, so it cannot be carried over a fork";
       return Outcome::kForbidden;
     }
-    if (outcome == Outcome::kQuiet) *reason = describe(thread) + " was never found asleep";
+    if (outcome == Outcome::kQuiet) *reason = describe(thread) + " has not been found asleep for a while. Wait for long calls in libuv's pool "
+                                                             "(crypto, zlib, dns) to end, and try again";
     outcome = Outcome::kBusy;
   }
   return outcome;

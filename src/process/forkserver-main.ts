@@ -167,7 +167,7 @@ class Server {
 }
 
 function refusal(error: unknown): { refused: string } | { errno: number } {
-  if (error instanceof ForkUnsafeError) return { refused: error.message };
+  if (error instanceof ForkUnsafeError) return { refused: error.reason };
   if (error instanceof SystemError) return { errno: error.errno };
   throw error;
 }

@@ -182,7 +182,7 @@ export class Process {
         return serveChild(message, header);
       } catch (error) {
         if (!(error instanceof ForkUnsafeError)) throw error;
-        giveUpServer(error.message);
+        giveUpServer(error.reason);
       }
     }
     return spawnChild(message, header.env);

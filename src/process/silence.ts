@@ -24,7 +24,10 @@ function active(type: string): number {
 /** Calls in libuv's pool that have ended, but whose callbacks come after the one that forks. */
 export function silenceRequests(): void {
   const { _getActiveRequests } = process as unknown as { _getActiveRequests?(): { oncomplete?: unknown }[] };
-  for (const request of _getActiveRequests?.() ?? []) request.oncomplete = nothing;
+  for (const request of _getActiveRequests?.() ?? []) {
+    // Writes of connections never end here; those to standard output do, and the next one waits for them.
+    if (request.constructor.name !== 'WriteWrap') request.oncomplete = nothing;
+  }
 }
 
 function isInImmediate(): boolean {
