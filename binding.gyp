@@ -34,7 +34,7 @@
         "NODE_ADDON_API_DISABLE_DEPRECATED"
       ],
       "cflags_cc": ["-std=c++17", "-Wall", "-Wextra", "-Werror", "-fvisibility=hidden", "-Os"],
-      "ldflags": ["-Wl,--gc-sections", "-Wl,--as-needed"]
+      "ldflags": ["-Wl,--gc-sections", "-Wl,--as-needed", "-Wl,-z,now"]
     }
   ]
 }

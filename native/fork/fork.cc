@@ -72,7 +72,7 @@ int fork_process(uv_loop_t* loop, const Keep& keep, bool with_helpers, const std
   if (pid == 0) {
     ready_pipe = ready[1];
     close(ready[0]);
-    failed = own_polls(uv_backend_fd(loop));
+    failed = own_polls();
     if (failed == 0) failed = leave_inherited(loop, keep);
     if (failed == 0 && with_helpers) failed = helpers.revive();
     if (failed == 0) failed = in_child();

@@ -83,7 +83,7 @@ struct Parked {
   void* robust = nullptr;
   size_t robust_bytes = 0;
   char name[16] = {};
-  void* specific[PTHREAD_KEYS_MAX] = {};
+  void* specific[PTHREAD_KEYS_MAX];
 
   // Written in the child before the thread is continued.
   bool continued = false;
@@ -364,7 +364,7 @@ bool Helpers::look() {
   threads_.clear();
   bool all_asleep = true;
   for (const pid_t tid : other_threads()) {
-    auto thread = std::make_unique<Parked>();
+    std::unique_ptr<Parked> thread(new Parked);  // make_unique would write zeros over all of its stack
     thread->tid = tid;
     if (read_sleep(tid, &thread->sleep)) thread->role = role_of(thread->sleep);
     all_asleep = all_asleep && thread->role != Role::kBusy;
@@ -433,14 +433,12 @@ Helpers::Outcome Helpers::check(std::string* reason) {
                       (thread.pc == thread.sleep.pc || thread.pc == thread.sleep.pc - kSyscallBytes);
     if (thread.role == Role::kLeave && (!stopped || same)) continue;
     if (thread.role == Role::kContinue && stopped && same && thread.tid_address != nullptr) continue;
-    if (thread.role == Role::kContinue && !thread.signalled && masks().erase(thread.tid) > 0 && first_) {
-      first_ = false;  // another thread may have had this tid
+    if (thread.role == Role::kContinue && !thread.signalled) {
+      // Another thread may have had this tid; and one that was continued a moment ago has yet to get its own mask back.
+      masks().erase(thread.tid);
+      *reason = describe(thread) + " blocks all signals, so it cannot be carried over a fork";
       outcome = Outcome::kBusy;
       continue;
-    }
-    if (thread.role == Role::kContinue && !thread.signalled) {
-      *reason = describe(thread) + " blocks all signals, so it cannot be carried over a fork";
-      return Outcome::kForbidden;
     }
     if (outcome == Outcome::kQuiet) *reason = describe(thread) + " has not been found asleep for a while. Wait for long calls in libuv's pool "
                                                              "(crypto, zlib, dns) to end, and try again";

@@ -167,6 +167,8 @@ int leave_inherited(uv_loop_t* loop, const Keep& keep) {
   struct stat s;
   if (dead < 0 || fstat(dead, &s) != 0) return dead < 0 ? dead : -errno;
   dead_inode = s.st_ino;
+  // Watches of files are taken back one by one, and not from the parent's inotify instance. libuv opens another one.
+  if (loop->inotify_fd != -1) dup3(dead, loop->inotify_fd, O_CLOEXEC);
   Walk walk{&keep, dead, 0, {}};
   uv_walk(loop, [](uv_handle_t* handle, void* arg) { static_cast<Walk*>(arg)->visit(handle); }, &walk);
   close(dead);

@@ -97,14 +97,14 @@ int own_epoll(int fd) {
 
 }  // namespace
 
-int own_polls(int except) {
+int own_polls() {
   DIR* directory = opendir("/proc/self/fd");
   if (directory == nullptr) return -errno;
   std::vector<int> sets;
   std::vector<int> counters;
   while (const dirent* entry = readdir(directory)) {
     const int fd = atoi(entry->d_name);
-    if (entry->d_name[0] == '.' || fd == except) continue;
+    if (entry->d_name[0] == '.') continue;
     const Kind kind = kind_of(fd);
     if (kind == Kind::kEpoll) sets.push_back(fd);
     if (kind == Kind::kEventfd) counters.push_back(fd);
