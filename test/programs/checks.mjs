@@ -5,8 +5,7 @@ let count = 0;
 
 export function same(line, actual, expected) {
   count += 1;
-  deepStrictEqual(actual, expected, undefined);
-  void line;
+  deepStrictEqual({ line, value: actual }, { line, value: expected });
 }
 
 export async function fails(line, body, code) {
