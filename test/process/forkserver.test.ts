@@ -58,7 +58,7 @@ test.each(['SIGKILL', 'SIGTERM', 'SIGABRT'] as const)(
 test('children that crash leave it as it is', async () => {
   const { printed, stderr } = await script(
     ({ forklock, print, fs }, url) => {
-      const server = (p: forklock.Process): string =>
+      const server = (p: { pid: number | undefined }): string =>
         fs
           .readFileSync(`/proc/${p.pid}/stat`, 'utf8')
           .replace(/^.*\) /s, '')
@@ -88,7 +88,7 @@ test('children that crash leave it as it is', async () => {
 test('a server that is killed is replaced; its children go on, and end with 255', async () => {
   const { printed, stderr } = await script(
     async ({ forklock, print, fs }, url) => {
-      const server = (p: forklock.Process): number =>
+      const server = (p: { pid: number | undefined }): number =>
         Number(
           fs
             .readFileSync(`/proc/${p.pid}/stat`, 'utf8')
