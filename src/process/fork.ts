@@ -48,17 +48,22 @@ export function prepareChild(steps: () => void): void {
   native().childIsReady();
 }
 
+/** In a child that goes on with the code that forked. */
+export function goOnAsChild(): void {
+  prepareChild(() => {
+    becomeChild();
+    const silenced = silenceLater();
+    if (silenced || runsAlone()) endAtRest();
+  });
+}
+
 export function fork(options: ForkOptions = {}): number {
   const { keep = [] } = checkObject(options, 'options') as ForkOptions;
   if (!Array.isArray(keep)) throw wrongType('options.keep', 'an array', keep);
   const descriptors = keep.map((value, i) => descriptorOf(value, `options.keep[${i}]`));
   const pid = callFork(descriptors, true);
   if (pid === 0) {
-    prepareChild(() => {
-      becomeChild();
-      const silenced = silenceLater();
-      if (silenced || runsAlone()) endAtRest();
-    });
+    goOnAsChild();
   } else {
     adoptForked(pid);
   }

@@ -3,18 +3,15 @@ import { pathToFileURL } from 'node:url';
 import { inspect } from 'node:util';
 import { checked, ForkUnsafeError, SystemError } from '../errors.js';
 import { native } from '../native.js';
-import { becomeChild } from './become-child.js';
 import { begin } from './bootstrap.js';
 import { exitCodeOf } from './child.js';
-import { callFork, prepareChild } from './fork.js';
+import { callFork, goOnAsChild } from './fork.js';
 import type { Answer, Request, Setup } from './forkserver-client.js';
 import { type Header, type Incoming, pack, post, Received, take } from './message.js';
 import { Process, revive } from './process.js';
 import { PARENT, program, SOCKET } from './program.js';
-import { endAtRest } from './rest.js';
 import { becomeSelf, whileImporting } from './self.js';
 import { load } from './target.js';
-import { runsAlone } from './why-no-fork.js';
 
 const EAGAIN = -11;
 const SIGKILL = 9;
@@ -131,10 +128,7 @@ class Server {
   }
 
   #becomeChild(): void {
-    prepareChild(() => {
-      becomeChild();
-      if (runsAlone()) endAtRest();
-    });
+    goOnAsChild();
     native().closeDescriptor(SOCKET);
     for (const pidfd of this.#wards.keys()) native().closeDescriptor(pidfd);
   }

@@ -303,3 +303,8 @@ export function firsts(arrays) {
 export function sum(bytes, text) {
   print(bytes.reduce((a, b) => a + b, 0) + text.length);
 }
+
+export function readyAndWait(ready, event) {
+  ready.set();
+  event.wait(15_000);
+}
