@@ -8,7 +8,7 @@ export type Body = (scope: ScriptScope) => unknown;
 export const ALONE = ['--single-threaded', '--v8-pool-size=1'];
 
 export interface Forked extends ScriptResult {
-  /** How the child ended, as its parent was told. Undefined: the parent never came to know. */
+  /** How the child ended, as its parent was told. Undefined: it did not. */
   status: ExitStatus | undefined;
 }
 
@@ -17,7 +17,11 @@ export async function inChild(body: Body, options: ScriptOptions = {}): Promise<
   const result = await script(
     (scope, source) => {
       const pid = scope.forklock.fork();
-      if (pid > 0) return void scope.print({ status: scope.forklock.waitpid(pid) });
+      if (pid > 0) {
+        const status = scope.forklock.waitpid(pid, { timeout: 10_000 });
+        if (!status) process.kill(pid, 'SIGKILL');
+        return void process.stdout.write(`\n${JSON.stringify({ status: status ?? null })}\n`);
+      }
       // biome-ignore lint/security/noGlobalEval: the source is a function of the test
       return globalThis.eval(`(${source})`)(scope);
     },
@@ -25,12 +29,8 @@ export async function inChild(body: Body, options: ScriptOptions = {}): Promise<
     options,
   );
   const last = result.printed.at(-1);
-  const reported = last?.status !== undefined;
-  return {
-    ...result,
-    printed: reported ? result.printed.slice(0, -1) : result.printed,
-    status: reported ? last.status : undefined,
-  };
+  if (last?.status === undefined) return { ...result, status: undefined };
+  return { ...result, printed: result.printed.slice(0, -1), status: last.status ?? undefined };
 }
 
 /** Runs `body` in a process that was not forked. */
