@@ -86,7 +86,7 @@ const programs: Record<string, Record<string, Body>> = {
     'to what is no exit code': () => {
       process.exitCode = 'x';
     },
-    'later': () => void setTimeout(() => (process.exitCode = 5), 1),
+    later: () => void setTimeout(() => (process.exitCode = 5), 1),
     'and calls process.exit()': () => {
       process.exitCode = 5;
       process.exit();
@@ -229,7 +229,7 @@ const programs: Record<string, Record<string, Body>> = {
     },
   },
 
-  'throws': {
+  throws: {
     'an error, in a timer': () => {
       setTimeout(() => {
         throw new Error('boom');
@@ -272,7 +272,7 @@ const programs: Record<string, Record<string, Body>> = {
         throw 'boom';
       });
     },
-    'undefined': () => {
+    undefined: () => {
       setImmediate(() => {
         throw undefined;
       });
@@ -381,10 +381,10 @@ const programs: Record<string, Record<string, Body>> = {
     },
   },
 
-  'rejects': {
+  rejects: {
     'with an error': () => void Promise.reject(new Error('boom')),
     'with no error': () => void Promise.reject(3),
-    'late': () => void setTimeout(() => Promise.reject(new Error('boom')), 1),
+    late: () => void setTimeout(() => Promise.reject(new Error('boom')), 1),
     'at the top': async () => {
       await null;
       throw new Error('boom');
@@ -476,7 +476,7 @@ const programs: Record<string, Record<string, Body>> = {
     },
   },
 
-  'writes': {
+  writes: {
     'with callbacks and in the end': () => {
       process.stdout.write('"one"\n', () => process.stdout.write('"two"\n', () => process.exit(3)));
     },
@@ -487,7 +487,7 @@ const programs: Record<string, Record<string, Body>> = {
     'without an end of line': () => {
       process.stdout.write('"no newline"');
     },
-    'warnings': () => process.emitWarning('careful', 'TestWarning', 'T01'),
+    warnings: () => process.emitWarning('careful', 'TestWarning', 'T01'),
   },
 };
 

@@ -6,7 +6,7 @@ type Draw = Record<'math' | 'uuid' | 'int' | 'asyncInt' | 'bytes' | 'web' | 'vm'
 /** Draws in the parent and in `children` children, and in one child of every fifth of them, one after the other. */
 function draw(warmth: string, children: number): Promise<{ printed: Draw[]; stderr: string; code: number | null }> {
   return script(
-    async ({ forklock, require, Worker, print }, warmth, children) => {
+    async ({ forklock, require, Worker, print }, warmth: string, children: number) => {
       const times = <T>(fn: () => T): T[] => Array.from({ length: 8 }, fn);
       const draw = async () => {
         const math = times(() => Math.random());
@@ -30,7 +30,9 @@ function draw(warmth: string, children: number): Promise<{ printed: Draw[]; stde
           ),
           bytes: [
             ...times(() => crypto.randomBytes(12).toString('hex')),
-            await new Promise<string>((resolve) => crypto.randomBytes(12, (_, bytes) => resolve(bytes.toString('hex')))),
+            await new Promise<string>((resolve) =>
+              crypto.randomBytes(12, (_, bytes) => resolve(bytes.toString('hex'))),
+            ),
           ],
           web: times(() => String(globalThis.crypto.getRandomValues(new Uint32Array(4)))),
           vm: vm.runInNewContext('Array.from({ length: 8 }, () => Math.random())') as number[],

@@ -56,7 +56,9 @@ const abilities: [title: string, body: Body, expected: unknown[]][] = [
           for await (const chunk of source) length += chunk.length;
         },
       );
-      const packed = await new Promise<Buffer>((resolve) => zlib.brotliCompress('x'.repeat(10_000), (_, b) => resolve(b)));
+      const packed = await new Promise<Buffer>((resolve) =>
+        zlib.brotliCompress('x'.repeat(10_000), (_, b) => resolve(b)),
+      );
       print([length, zlib.brotliDecompressSync(packed).length]);
     },
     [[490_000, 10_000]],
@@ -193,9 +195,8 @@ const abilities: [title: string, body: Body, expected: unknown[]][] = [
       // Through eval, as vitest rewrites what it sees.
       // biome-ignore lint/security/noGlobalEval: see above
       const { default: querystring } = await globalThis.eval("import('node:querystring')");
-      const own = await globalThis
-        // biome-ignore lint/security/noGlobalEval: see above
-        .eval("import('data:text/javascript,export default 6 * 7')");
+      // biome-ignore lint/security/noGlobalEval: see above
+      const own = await globalThis.eval("import('data:text/javascript,export default 6 * 7')");
       print([querystring.parse('a=1').a, own.default, typeof require('node:repl').start]);
     },
     [['1', 42, 'function']],
@@ -204,9 +205,9 @@ const abilities: [title: string, body: Body, expected: unknown[]][] = [
     'WebAssembly, compiled in the background',
     async ({ print }) => {
       const add = [
-        0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00, 0x01, 0x07, 0x01, 0x60, 0x02, 0x7f, 0x7f, 0x01, 0x7f, 0x03, 0x02,
-        0x01, 0x00, 0x07, 0x07, 0x01, 0x03, 0x61, 0x64, 0x64, 0x00, 0x00, 0x0a, 0x09, 0x01, 0x07, 0x00, 0x20, 0x00, 0x20,
-        0x01, 0x6a, 0x0b,
+        0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00, 0x01, 0x07, 0x01, 0x60, 0x02, 0x7f, 0x7f, 0x01, 0x7f, 0x03,
+        0x02, 0x01, 0x00, 0x07, 0x07, 0x01, 0x03, 0x61, 0x64, 0x64, 0x00, 0x00, 0x0a, 0x09, 0x01, 0x07, 0x00, 0x20,
+        0x00, 0x20, 0x01, 0x6a, 0x0b,
       ];
       // biome-ignore lint/suspicious/noExplicitAny: the types of node have no WebAssembly
       const { WebAssembly } = globalThis as any;
@@ -224,7 +225,10 @@ const abilities: [title: string, body: Body, expected: unknown[]][] = [
     async ({ print }) => {
       const results: number[] = [];
       for (let round = 0; round < 20; round++) {
-        const hot = new Function('n', `let x = ${round}; for (let i = 0; i < n; i++) x = (x * 31 + i) % 1000003; return x;`);
+        const hot = new Function(
+          'n',
+          `let x = ${round}; for (let i = 0; i < n; i++) x = (x * 31 + i) % 1000003; return x;`,
+        );
         for (let i = 0; i < 50; i++) hot(1000);
         results.push(hot(300_000));
         await new Promise((resolve) => setImmediate(resolve)); // where code that was compiled meanwhile is put in
