@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { ALONE, type Body, inChild, inPlain } from '../support/forked.js';
-import { type ScriptResult, script } from '../support/script.js';
+import type { ScriptResult } from '../support/script.js';
 
 /**
  * Each program runs in a process that was not forked and in the child of a fork, and ends in the same way: its exit
