@@ -64,7 +64,7 @@ int fork_process(uv_loop_t* loop, const Keep& keep, bool with_helpers, std::stri
   if (pid == 0) {
     ready_pipe = ready[1];
     close(ready[0]);
-    failed = own_polls();
+    failed = own_polls(uv_backend_fd(loop));
     if (failed == 0) failed = leave_inherited(loop, keep);
     if (failed == 0) failed = helpers.revive();
     if (failed != 0) child_gives_up(failed);
