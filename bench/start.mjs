@@ -61,13 +61,21 @@ await topic('start', 'until the first line runs, and until the end', async (repo
   const title = `ms from the request; medians of ${ROUNDS} interleaved rounds of ${COUNT}`;
   const columns = ['case', 'first line', 'ended', 'p90', 'very first', '× child_process.fork'];
   report.table(title, columns, rows, all);
-  report.note('ended: join() returned, or the exit event. very first: the same for the first one, once; it starts the server');
-  report.note("× child_process.fork: how many times faster to the first line");
+  report.note(
+    'ended: join() returned, or the exit event. very first: the same for the first one, once; it starts the server',
+  );
+  report.note('× child_process.fork: how many times faster to the first line');
 
   const server = OURS.forkserver;
   const python = of("Python Process, 'forkserver'", 'whole');
   const why = quick ? 'skipped (--quick)' : NO_PYTHON;
-  report.must("'forkserver', to the first line, × child_process.fork", '>=', 15, base ? ratio(base, of(server, 'first')) : why, '×');
+  report.must(
+    "'forkserver', to the first line, × child_process.fork",
+    '>=',
+    15,
+    base ? ratio(base, of(server, 'first')) : why,
+    '×',
+  );
   report.must("'forkserver', to the first line, median", '<=', 3, ms(median(of(server, 'first'))), 'ms');
   report.must("'forkserver', start + join, median", '<=', 4, ms(median(of(server, 'whole'))), 'ms');
   report.must("'forkserver', start + join / Python's", '<', 1, python ? ratio(of(server, 'whole'), python) : why, '×');
