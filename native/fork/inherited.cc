@@ -8,11 +8,14 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "output.h"
+
 namespace forklock {
 namespace {
 
 // The parent's requests in libuv's pool: they never end in the child. One loop forks, that of the main thread.
 unsigned int lost_requests = 0;
+bool output_was_queued = false;
 ino_t dead_inode = 0;  // of what is in the place of the parent's connections
 uv_prepare_t watch_for_end;
 bool watching = false;
@@ -167,6 +170,7 @@ int leave_inherited(uv_loop_t* loop, const Keep& keep) {
   Walk walk{&keep, dead, 0, {}};
   uv_walk(loop, [](uv_handle_t* handle, void* arg) { static_cast<Walk*>(arg)->visit(handle); }, &walk);
   close(dead);
+  output_was_queued = drop_output(loop);
   // Calls that had ended, but whose callbacks had not run: those run in the parent.
   loop->wq.next = &loop->wq;
   loop->wq.prev = &loop->wq;
@@ -181,6 +185,8 @@ int leave_inherited(uv_loop_t* loop, const Keep& keep) {
   if (loop->active_reqs.count > 0) watch(loop);
   return 0;
 }
+
+bool left_output() { return output_was_queued; }
 
 void watch_for_rest(uv_loop_t* loop, std::function<void(unsigned int handles)> at_rest) {
   report_rest = std::move(at_rest);

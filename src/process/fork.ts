@@ -1,4 +1,5 @@
 import { checked, ForkUnsafeError, wrongType } from '../errors.js';
+import { shareWithChild } from '../memory/arena.js';
 import { native } from '../native.js';
 import { checkObject } from '../options.js';
 import { becomeChild } from './become-child.js';
@@ -32,7 +33,8 @@ export function callFork(descriptors: readonly number[], listening: boolean): nu
   const pid = native().fork(descriptors, listening, !runsAlone());
   const refusal = pid === EAGAIN ? native().forkRefusal() : '';
   if (refusal !== '') throw new ForkUnsafeError(refusal);
-  return checked(pid, 'fork()');
+  if (checked(pid, 'fork()') > 0) shareWithChild();
+  return pid;
 }
 
 /** The steps between the two returns of the system call, in the child. A failure is the parent's error. */

@@ -44,7 +44,7 @@ interface Order {
  */
 export function beServer(): void {
   becomeSelf({ ...NOBODY, parent: null });
-  native().ignoreInterrupt(true); // Ctrl-C at a terminal is for the client to answer
+  native().ignoreInterrupt(); // Ctrl-C at a terminal is for the client to answer
   native().adopt(SOCKET);
   native().adopt(PARENT);
   const [setup] = take(SOCKET)!.descriptors;
@@ -135,7 +135,6 @@ class Server {
       becomeChild();
       if (runsAlone()) endAtRest();
     });
-    native().ignoreInterrupt(false);
     native().closeDescriptor(SOCKET);
     for (const pidfd of this.#wards.keys()) native().closeDescriptor(pidfd);
   }

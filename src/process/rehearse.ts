@@ -12,7 +12,12 @@ export function rehearse(): void {
   if (done) return;
   done = true;
   const ending: Ending = { emit: () => true, reallyExit: nothing };
-  leaveAtTheEnd(ending, { setExitCode: nothing, leaveProcess: nothing });
+  leaveAtTheEnd(ending, {
+    setExitCode: nothing,
+    flushOutput: () => false,
+    leaveWhenPrinted: nothing,
+    leaveProcess: nothing,
+  });
   ending.emit('uncaughtException');
   ending.emit('exit', 0);
   ending.reallyExit(0);

@@ -139,6 +139,7 @@ export function silenceLater(): boolean {
 /** Whether nothing of this process's own keeps its event loop alive, when it has so many active handles. */
 export function isAtRest(handles: number): boolean {
   // A timer of the parent still looks active, and Node has one handle for all timers.
-  const timers = active('Timeout') > 0 ? 1 : 0;
-  return handles <= timers && ownTimers() === 0 && active('Immediate') === 0;
+  const timers = active('Timeout');
+  const ownOnes = boundary === 0 ? timers : ownTimers();
+  return ownOnes === 0 && handles <= Math.min(timers, 1) && active('Immediate') === 0;
 }

@@ -248,3 +248,58 @@ export function usesTypes() {
   setImmediate(() => e.set());
   return e.waitAsync();
 }
+
+/** Tells its pid, then as `stay`. */
+export async function stayAs(pid, ready) {
+  pid.value = process.pid;
+  await stay(ready);
+}
+
+export function busyAs(pid, ready) {
+  pid.value = process.pid;
+  busy(ready);
+}
+
+export async function stayDespiteTermAs(pid, ready) {
+  pid.value = process.pid;
+  await stayDespiteTerm(ready);
+}
+
+export function waitForAs(pid, ready, done) {
+  pid.value = process.pid;
+  ready.set();
+  done.wait(15_000);
+}
+
+/** A parent that ends in some way, and leaves a child. */
+export async function leavesDaemon(method, target, pid, ready, death, daemon = true, ...args) {
+  const { Process } = getContext(method);
+  const child = new Process({ target: [import.meta.url, target], args: [pid, ready, ...args], daemon });
+  child.start();
+  await ready.waitAsync();
+  if (death === 'SIGKILL' || death === 'SIGSTOP') await sleep(1e6);
+  if (death === 'exit') process.exit(3);
+  if (death === 'throw') throw new Error('the parent ends');
+  if (death === 'abort') process.kill(process.pid, 'SIGABRT');
+  if (death === 'uncaught') setImmediate(() => throws());
+}
+
+export function startsDaemonAndDies(method, pid) {
+  const child = new (getContext(method).Process)({ target: [import.meta.url, 'stay'], daemon: true });
+  child.start();
+  pid.value = child.pid;
+  process.kill(process.pid, 'SIGKILL');
+}
+
+export function readAll(value, array, memory, done) {
+  print([value.value, array.get(99_999), new Uint8Array(memory.buffer)[5]]);
+  done.set();
+}
+
+export function firsts(arrays) {
+  print(arrays.map((array) => array.get(0)));
+}
+
+export function sum(bytes, text) {
+  print(bytes.reduce((a, b) => a + b, 0) + text.length);
+}
