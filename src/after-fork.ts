@@ -6,6 +6,10 @@ export function afterForkInChild(callback: () => void): void {
   callbacks.push(callback);
 }
 
+/** How many forks lie between this process and its first ancestor: what was begun at another number, the parent holds. */
+export let generation = 0;
+
 export function runAfterFork(): void {
+  generation++;
   for (const callback of callbacks) callback();
 }

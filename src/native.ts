@@ -71,8 +71,8 @@ export interface Native {
   leftOutput(): boolean;
   /** Writes what libuv has queued for standard output and standard error. Whether there was something. */
   flushOutput(): boolean;
-  /** Node leaves with the exit code that was set, once it has printed a fatal error. */
-  leaveWhenPrinted(): void;
+  /** Node leaves with the exit code that was set, instead of taking itself down. */
+  leaveBeforeTeardown(): void;
   leaveProcess(code: number): never;
   getpid(): number;
   getppid(): number;

@@ -116,7 +116,7 @@ Value FlushOutput(const CallbackInfo& info) {
 
 Value LeftOutput(const CallbackInfo& info) { return Napi::Boolean::New(info.Env(), left_output()); }
 
-Value LeaveWhenPrinted(const CallbackInfo& info) {
+Value LeaveBeforeTeardown(const CallbackInfo& info) {
   leave_before_teardown();
   return info.Env().Undefined();
 }
@@ -145,7 +145,7 @@ void export_fork(Exports* exports) {
   exports->add("setExitCode", SetExitCode);
   exports->add("leftOutput", LeftOutput);
   exports->add("flushOutput", FlushOutput);
-  exports->add("leaveWhenPrinted", LeaveWhenPrinted);
+  exports->add("leaveBeforeTeardown", LeaveBeforeTeardown);
   exports->add("leaveProcess", LeaveProcess);
 }
 

@@ -10,6 +10,7 @@
 
 #include "../futex.h"
 #include "helpers.h"
+#include "leave.h"
 #include "pages.h"
 #include "polls.h"
 
@@ -68,6 +69,7 @@ int fork_process(uv_loop_t* loop, const Keep& keep, bool with_helpers, const std
   sigset_t old;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &old);
+  find_way_out();
   const pid_t pid = fork();
   if (pid == 0) {
     ready_pipe = ready[1];

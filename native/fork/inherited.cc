@@ -105,9 +105,20 @@ struct Walk {
     } else {
       uv_read_stop(reinterpret_cast<uv_stream_t*>(handle));
     }
+    forget_events(handle->type == UV_UDP ? &reinterpret_cast<uv_udp_t*>(handle)->io_watcher
+                                         : &reinterpret_cast<uv_stream_t*>(handle)->io_watcher);
     uv_unref(handle);
     // Descriptor 0 stays what it is, for whoever reads it by number.
     if (open && fd > STDERR_FILENO && handle->type != UV_TTY) dup3(dead, fd, O_CLOEXEC);
+  }
+
+  // What the poll that called the forking code has brought for this handle comes after that code, and is for the parent;
+  // so is what libuv itself has noted for the next turn. Without interest in events there are none.
+  static void forget_events(uv__io_t* watcher) {
+    watcher->pevents = 0;
+    watcher->pending_queue.prev->next = watcher->pending_queue.next;
+    watcher->pending_queue.next->prev = watcher->pending_queue.prev;
+    watcher->pending_queue.next = watcher->pending_queue.prev = &watcher->pending_queue;
   }
 
   void visit(uv_handle_t* handle) {

@@ -21,16 +21,27 @@ Function symbol(const char* name) {
   return reinterpret_cast<Function>(dlsym(RTLD_DEFAULT, name));
 }
 
+struct Symbols {
+  Current current = symbol<Current>("_ZN2v87Isolate13TryGetCurrentEv");
+  Context context = symbol<Context>("_ZN2v87Isolate17GetCurrentContextEv");
+  EnvironmentOf environment_of = symbol<EnvironmentOf>("_ZN4node21GetCurrentEnvironmentEN2v85LocalINS0_7ContextEEE");
+  AtExit at_exit = symbol<AtExit>("_ZN4node6AtExitEPNS_11EnvironmentEPFvPvES2_");
+};
+
+const Symbols& symbols() {
+  static const Symbols found;
+  return found;
+}
+
 }  // namespace
 
+void find_way_out() { symbols(); }
+
 void leave_before_teardown() {
-  const auto current = symbol<Current>("_ZN2v87Isolate13TryGetCurrentEv");
-  const auto context = symbol<Context>("_ZN2v87Isolate17GetCurrentContextEv");
-  const auto environment_of = symbol<EnvironmentOf>("_ZN4node21GetCurrentEnvironmentEN2v85LocalINS0_7ContextEEE");
-  const auto at_exit = symbol<AtExit>("_ZN4node6AtExitEPNS_11EnvironmentEPFvPvES2_");
-  if (current == nullptr || context == nullptr || environment_of == nullptr || at_exit == nullptr) return;
-  void* environment = environment_of(context(current()));
-  if (environment != nullptr) at_exit(environment, [](void*) { leave_process(); }, nullptr);
+  const Symbols& s = symbols();
+  if (s.current == nullptr || s.context == nullptr || s.environment_of == nullptr || s.at_exit == nullptr) return;
+  void* environment = s.environment_of(s.context(s.current()));
+  if (environment != nullptr) s.at_exit(environment, [](void*) { leave_process(); }, nullptr);
 }
 
 void set_exit_code(int code) { exit_code.store(code); }

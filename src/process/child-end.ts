@@ -8,13 +8,14 @@ export interface Ending {
   emit: Emit;
   reallyExit(code: number): void;
   exitCode?: number | string | null | undefined;
+  _exiting?: boolean;
 }
 
 /** The addon's side of it. */
 export interface Exit {
   setExitCode(code: number): void;
   flushOutput(): boolean;
-  leaveWhenPrinted(): void;
+  leaveBeforeTeardown(): void;
   leaveProcess(code: number): void;
 }
 
@@ -43,12 +44,13 @@ export function leaveAtTheEnd(ending: Ending = process as unknown as Ending, exi
     const handled = Reflect.apply(emit, ending, [name, ...args]);
     const code = Number(ending.exitCode ?? given) & 0xff;
     exit.setExitCode(code);
-    if (fatal) exit.leaveWhenPrinted();
-    else leave(code);
+    if (!fatal) leave(code);
     return handled;
   };
 
   // What process.exit() calls last. Also when a handler of 'exit' calls process.exit() itself.
   ending.reallyExit = (code) => leave(Number(code ?? 0) & 0xff);
-  exit.setExitCode(1);
+  exit.leaveBeforeTeardown();
+  // For ends that the above does not see: a fatal error; or of a child that an 'exit' handler of its parent has made.
+  exit.setExitCode(ending._exiting ? Number(ending.exitCode ?? 0) & 0xff : 1);
 }

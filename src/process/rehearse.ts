@@ -15,7 +15,7 @@ export function rehearse(): void {
   leaveAtTheEnd(ending, {
     setExitCode: nothing,
     flushOutput: () => false,
-    leaveWhenPrinted: nothing,
+    leaveBeforeTeardown: nothing,
     leaveProcess: nothing,
   });
   ending.emit('uncaughtException');
