@@ -18,7 +18,7 @@ export async function inChild(body: Body, options: ScriptOptions = {}): Promise<
     (scope, source) => {
       const pid = scope.forklock.fork();
       if (pid > 0) {
-        const status = scope.forklock.waitpid(pid, { timeout: 10_000 });
+        const status = scope.forklock.waitpid(pid, { timeout: 15_000 });
         if (!status) process.kill(pid, 'SIGKILL');
         return void process.stdout.write(`\n${JSON.stringify({ status: status ?? null })}\n`);
       }
