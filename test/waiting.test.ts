@@ -61,7 +61,7 @@ describe('a thread that is blocked in a sync wait', () => {
     actor.call('o', 'acquire').catch(() => {});
     await until(() => lock.waiting === 1);
     const start = performance.now();
-    actor.child!.kill('SIGTERM');
+    actor.signal('SIGTERM');
     expect(await actor.exited).toEqual({ code: null, signal: 'SIGTERM' });
     expect(performance.now() - start).toBeLessThan(1_000);
     expect(lock.waiting).toBe(0);
@@ -72,9 +72,9 @@ describe('a thread that is blocked in a sync wait', () => {
     const event = await share('Event', 'handle', [actor]);
     const wait = actor.call('o', 'wait', 30_000);
     await until(() => event.waiting === 1);
-    actor.child!.kill('SIGSTOP');
+    actor.signal('SIGSTOP');
     await new Promise((resolve) => setTimeout(resolve, 60));
-    actor.child!.kill('SIGCONT');
+    actor.signal('SIGCONT');
     expect(event.waiting).toBe(1);
     event.set();
     expect(await wait).toBe(true);
@@ -318,7 +318,7 @@ describe('a waiter whose turn it is, and that is stopped', () => {
         await new Promise((resolve) => setTimeout(resolve, 10));
       }
       if (lost === 3) {
-        await stopped.kill('SIGSTOP');
+        stopped.signal('SIGSTOP');
         lock.release();
         if (lock.tryAcquire()) {
           lock.release(); // it had not asked yet
@@ -330,7 +330,7 @@ describe('a waiter whose turn it is, and that is stopped', () => {
           );
           await other.call('o', 'release');
         }
-        await stopped.kill('SIGCONT');
+        stopped.signal('SIGCONT');
       }
       expect(await turn).toBe(true);
       await stopped.call('o', 'release');

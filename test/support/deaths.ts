@@ -12,7 +12,7 @@ export const deaths: Death[] = [
     title: 'a process killed by SIGKILL',
     mode: 'process',
     async die(victim) {
-      await victim.kill('SIGKILL');
+      await victim.kill();
       return victim.exited;
     },
   },
@@ -20,8 +20,8 @@ export const deaths: Death[] = [
     title: 'a process that is stopped and then killed',
     mode: 'process',
     async die(victim) {
-      victim.child!.kill('SIGSTOP');
-      await victim.kill('SIGKILL');
+      victim.signal('SIGSTOP');
+      await victim.kill();
       return victim.exited;
     },
   },
