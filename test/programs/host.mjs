@@ -9,7 +9,7 @@ const processes = new Map();
 setForkserverPreload([new URL('./actor-process.mjs', import.meta.url)]);
 
 process.on('warning', (warning) => {
-  if (warning.code?.startsWith('FORKLOCK_')) throw warning; // the actors would not be what the test asked for
+  if (warning.code === 'FORKLOCK_FORKSERVER_FALLBACK') throw warning; // the actors would not be what the test asked for
 });
 
 async function start({ id, method, path, given }) {

@@ -1,9 +1,7 @@
 import { type ChildProcess, fork, type Serializable } from 'node:child_process';
 import { once } from 'node:events';
-import { rmSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
-import { constants, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { frame, readFrames } from '../programs/frames.mjs';
@@ -99,14 +97,17 @@ function workerBody({ env, execArgv = [], workerData }: ActorOptions, ears: Ears
   };
 }
 
-const signalNames = Object.fromEntries(Object.entries(constants.signals).map(([name, number]) => [number, name]));
+/** Of two names of a signal the first. */
+const signalName = (number: number): string =>
+  Object.entries(constants.signals).find(([, value]) => value === number)![0];
 /** `-N` for signal N, as `Process.exitCode` is. */
 const exitOf = (exitCode: number): Exit =>
-  exitCode >= 0 ? { code: exitCode, signal: null } : { code: null, signal: signalNames[-exitCode]! };
+  exitCode >= 0 ? { code: exitCode, signal: null } : { code: null, signal: signalName(-exitCode) };
 
 /** Where the actors connect that are a `Process`. */
 class Switchboard {
-  readonly path = join(tmpdir(), `forklock-test-${process.pid}.sock`);
+  /** An abstract name: nothing is left of it. */
+  readonly path = `\0forklock-test-${process.pid}`;
   readonly #expected = new Map<number, (socket: Socket) => void>();
   readonly #server = createServer((socket) => {
     socket.on('error', () => {}); // whoever it was is gone
@@ -123,10 +124,8 @@ class Switchboard {
   readonly #listening: Promise<unknown>;
 
   constructor() {
-    rmSync(this.path, { force: true });
     this.#server.listen(this.path).unref();
     this.#listening = once(this.#server, 'listening');
-    process.on('exit', () => rmSync(this.path, { force: true }));
   }
 
   /** Calls `connected` when that actor calls, and `receive` with what it says. */

@@ -20,8 +20,8 @@ const places: Record<string, readonly [Mode, Mode, Mode]> = {
 const forms: readonly Form[] = ['sync', 'async'];
 
 /**
- * Sync and async; threads, processes and both, by handle and by name; and between processes of each start method. The
- * object is an argument of those, except where a fresh node for each test would take too long.
+ * Sync and async; threads, processes and both, by handle and by name; and between processes of each start method, by
+ * handle to processes that go from test to test, and as an argument of fresh ones, where that takes milliseconds.
  */
 export const variants: readonly Variant[] = [
   ...Object.entries(places).flatMap(([place, modes]) =>
@@ -35,12 +35,11 @@ export const variants: readonly Variant[] = [
     ),
   ),
   ...METHODS.flatMap((method) =>
-    forms.map((form) => ({
-      title: `${form}, between processes by ${method}`,
-      modes: [method, method, method] as const,
-      form,
-      sharing: method === 'spawn' ? ('handle' as const) : ('args' as const),
-    })),
+    forms.map((form) => {
+      const sharing = form === 'sync' && method !== 'spawn' ? ('args' as const) : ('handle' as const);
+      const modes = [method, method, method] as const;
+      return { title: `${form}, between processes by ${method}, by ${sharing}`, modes, form, sharing };
+    }),
   ),
 ];
 
