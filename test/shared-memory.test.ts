@@ -2,6 +2,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, writeFileSync } from 'node:fs';
 import { SharedMemory } from 'forklock';
 import { afterEach, describe, expect, test } from 'vitest';
+import { PROCESSES } from './support/actor.js';
 import { useTroupe } from './support/stage.js';
 
 const troupe = useTroupe();
@@ -25,7 +26,7 @@ describe('SharedMemory', () => {
     expect(memory.buffer).toBeInstanceOf(SharedArrayBuffer);
     expect([memory.size, memory.buffer.byteLength, memory.name]).toEqual([10_000, 10_000, undefined]);
     expect(bytes(memory).every((b) => b === 0)).toBe(true);
-    for (const mode of ['process', 'thread'] as const) {
+    for (const mode of [...PROCESSES, 'thread'] as const) {
       const [actor] = await troupe.lendAll([mode]);
       await actor!.open('SharedMemory', 'm', memory.handle);
       await actor!.run(({ get }) => {
@@ -107,8 +108,8 @@ describe('SharedMemory', () => {
     expect(() => new SharedMemory({ name })).toThrow(expect.objectContaining({ reason: 'ELOOP' }));
   });
 
-  test('ten thousand blocks that are made and closed leave no descriptors behind', async () => {
-    const [actor] = await troupe.lendAll(['process']);
+  test.each(PROCESSES)('ten thousand blocks that are made and closed leave no descriptors behind: %s', async (mode) => {
+    const [actor] = await troupe.lendAll([mode]);
     const grown = await actor!.run(({ forklock, fs }) => {
       const open = (): number => fs.readdirSync('/proc/self/fd').length;
       new forklock.SharedMemory({ size: 4096 }).close();
