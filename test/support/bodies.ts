@@ -104,42 +104,34 @@ const signalName = (number: number): string =>
 const exitOf = (exitCode: number): Exit =>
   exitCode >= 0 ? { code: exitCode, signal: null } : { code: null, signal: signalName(-exitCode) };
 
+type Receive = (message: unknown) => void;
+
 /** Where the actors connect that are a `Process`. */
 class Switchboard {
   /** An abstract name: nothing is left of it. */
   readonly path = `\0forklock-test-${process.pid}`;
-  readonly #expected = new Map<number, (socket: Socket) => void>();
-  readonly #server = createServer((socket) => {
-    socket.on('error', () => {}); // whoever it was is gone
-    const first = (message: unknown): void => {
-      this.#expected.get((message as { actor: number }).actor)?.(socket);
-    };
-    let take = first;
-    readFrames(socket, (message) => take(message));
-    this.#takers.set(socket, (next) => {
-      take = next;
-    });
-  });
-  readonly #takers = new WeakMap<Socket, (take: (message: unknown) => void) => void>();
+  readonly #expected = new Map<number, (socket: Socket) => Receive>();
   readonly #listening: Promise<unknown>;
 
   constructor() {
-    this.#server.listen(this.path).unref();
-    this.#listening = once(this.#server, 'listening');
-  }
-
-  /** Calls `connected` when that actor calls, and `receive` with what it says. */
-  async expect(id: number, connected: (socket: Socket) => void, receive: (message: unknown) => void): Promise<void> {
-    await this.#listening;
-    this.#expected.set(id, (socket) => {
-      this.#expected.delete(id);
-      this.#takers.get(socket)!(receive);
-      connected(socket);
+    const server = createServer((socket) => {
+      // It says first who it is.
+      let receive: Receive = (first) => {
+        const { actor } = first as { actor: number };
+        receive = this.#expected.get(actor)!(socket);
+        this.#expected.delete(actor);
+      };
+      readFrames(socket, (message) => receive(message));
+      socket.on('error', () => {}); // whoever it was is gone
     });
+    server.listen(this.path).unref();
+    this.#listening = once(server, 'listening');
   }
 
-  forget(id: number): void {
-    this.#expected.delete(id);
+  /** When that actor calls, `connected` says who listens to it. */
+  async expect(id: number, connected: (socket: Socket) => Receive): Promise<void> {
+    await this.#listening;
+    this.#expected.set(id, connected);
   }
 }
 
@@ -208,19 +200,15 @@ async function processBody(method: Method, options: ActorOptions, ears: Ears): P
   );
   const { promise: closed, resolve: close } = deferred<void>();
   let socket: Socket | undefined;
-  await switchboard.expect(
-    id,
-    (connection) => {
-      socket = connection;
-      connection.on('close', () => close());
-    },
-    ears.receive,
-  );
+  await switchboard.expect(id, (connection) => {
+    socket = connection;
+    connection.on('close', () => close());
+    return ears.receive;
+  });
   const pid = await new Promise<number>((resolve, reject) => {
     host.start(id, method, switchboard!.path, given, ({ pid, exitCode, error }) => {
       if (pid !== undefined) return resolve(pid);
       host.forget(id);
-      switchboard!.forget(id);
       if (error !== undefined) reject(new Error(error));
       // What it has said before its end comes first.
       const end = (): void => ears.ended(exitCode === undefined ? { code: null, signal: null } : exitOf(exitCode));
@@ -231,7 +219,11 @@ async function processBody(method: Method, options: ActorOptions, ears: Ears): P
   return {
     pid,
     send: (message) => socket!.write(frame(message)),
-    signal: (signal) => process.kill(pid, signal),
+    signal: (signal) => {
+      try {
+        process.kill(pid, signal);
+      } catch {} // it is gone
+    },
     terminate: () => host.terminate(id),
   };
 }
