@@ -23,6 +23,12 @@ constexpr int kBrokenChild = 127;        // exit code of a child that could not 
 ForkTimes times;
 int ready_pipe = -1;  // in the child: its end
 
+[[noreturn]] void give_up(int error) {
+  const int32_t code = error;
+  (void)!write(ready_pipe, &code, sizeof code);
+  _exit(kBrokenChild);
+}
+
 // Until the child says that it is ready, or ends.
 int wait_until_ready(int fd, pid_t child) {
   pollfd ready = {fd, POLLIN, 0};
@@ -42,7 +48,8 @@ int wait_until_ready(int fd, pid_t child) {
 
 }  // namespace
 
-int fork_process(uv_loop_t* loop, const Keep& keep, bool with_helpers, std::string* reason) {
+int fork_process(uv_loop_t* loop, const Keep& keep, bool with_helpers, const std::function<int()>& in_child,
+                 std::string* reason) {
   const double start = static_cast<double>(monotonic_ns());
   Helpers helpers;
   if (with_helpers && !helpers.park(kPatience, reason)) return -EAGAIN;
@@ -64,10 +71,11 @@ int fork_process(uv_loop_t* loop, const Keep& keep, bool with_helpers, std::stri
   if (pid == 0) {
     ready_pipe = ready[1];
     close(ready[0]);
-    failed = own_polls();
+    failed = own_polls(uv_backend_fd(loop));
     if (failed == 0) failed = leave_inherited(loop, keep);
     if (failed == 0) failed = helpers.revive();
-    if (failed != 0) child_gives_up(failed);
+    if (failed == 0) failed = in_child();
+    if (failed != 0) give_up(failed);
     pthread_sigmask(SIG_SETMASK, &old, nullptr);
     return 0;
   }
@@ -87,12 +95,6 @@ void child_is_ready() {
   (void)!write(ready_pipe, &code, sizeof code);
   close(ready_pipe);
   ready_pipe = -1;
-}
-
-void child_gives_up(int error) {
-  const int32_t code = error;
-  (void)!write(ready_pipe, &code, sizeof code);
-  _exit(kBrokenChild);
 }
 
 const ForkTimes& fork_times() { return times; }

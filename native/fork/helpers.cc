@@ -201,7 +201,7 @@ bool read_sleep(pid_t tid, Sleep* s) {
 }
 
 bool blocks_park_signal(pid_t tid) {
-  char status[4096];
+  char status[4096];  // all of it is made for the reader, which takes longer than the rest that is asked of a thread
   if (!read_line(tid, "status", status, sizeof status)) return true;
   const char* line = strstr(status, "\nSigBlk:");
   if (line == nullptr) return true;
@@ -278,6 +278,12 @@ bool is_own(const Parked& thread) {
   return strcmp(thread.name, kOwnThread) == 0 &&
          (thread.sleep.number == SYS_futex_waitv ||
           (thread.sleep.number == SYS_futex && (thread.sleep.args[1] & FUTEX_PRIVATE_FLAG) == 0));
+}
+
+// Whether threads block the signal that stops them, by tid.
+std::map<pid_t, bool>& masks() {
+  static std::map<pid_t, bool> known;
+  return known;
 }
 
 timespec in_ns(long ns) { return {ns / 1000000000, ns % 1000000000}; }
@@ -387,7 +393,11 @@ void Helpers::stop_all() {
   uint32_t asked = 0;
   for (uint32_t i = 0; i < threads_.size(); i++) {
     Parked& thread = *threads_[i];
-    if (blocks_park_signal(thread.tid)) continue;
+    // Masks are set when a thread begins. One that has another one by now does not answer, and is asked for it again.
+    const auto known = masks().find(thread.tid);
+    const bool blocks = known != masks().end() ? known->second : blocks_park_signal(thread.tid);
+    masks()[thread.tid] = blocks;
+    if (blocks) continue;
     thread.signalled = signal_thread(thread.tid, number, i);
     asked += thread.signalled;
   }
@@ -396,7 +406,10 @@ void Helpers::stop_all() {
     const uint32_t answers = attempt.answers.load();
     if (answers >= asked) return;
     const long left = until - now_ns();
-    if (left <= 0) return;  // check() finds out whom it matters for
+    if (left <= 0) {
+      masks().clear();
+      return;  // check() finds out whom it matters for
+    }
     const timespec timeout = in_ns(left);
     futex(&attempt.answers, FUTEX_WAIT, answers, &timeout);
   }
@@ -419,6 +432,11 @@ Helpers::Outcome Helpers::check(std::string* reason) {
                       (thread.pc == thread.sleep.pc || thread.pc == thread.sleep.pc - kSyscallBytes);
     if (thread.role == Role::kLeave && (!stopped || same)) continue;
     if (thread.role == Role::kContinue && stopped && same && thread.tid_address != nullptr) continue;
+    if (thread.role == Role::kContinue && !thread.signalled && masks().erase(thread.tid) > 0 && first_) {
+      first_ = false;  // another thread may have had this tid
+      outcome = Outcome::kBusy;
+      continue;
+    }
     if (thread.role == Role::kContinue && !thread.signalled) {
       *reason = describe(thread) + " blocks all signals, so it cannot be carried over a fork";
       return Outcome::kForbidden;

@@ -56,6 +56,7 @@ class Helpers {
   Outcome check(std::string* reason);
 
   std::vector<std::unique_ptr<Parked>> threads_;
+  bool first_ = true;
   std::map<pid_t, int> isolates_;  // how often a thread was found with one
 };
 

@@ -5,7 +5,8 @@ namespace forklock {
 
 // An epoll set and an eventfd are kernel objects that parent and child share after a fork (epoll(7), eventfd(2)): the
 // child's threads would take events from the parent's, and wake them. Gives this process its own under the same
-// descriptor numbers, with the same contents (/proc/<pid>/fdinfo, proc(5)). Returns 0 or -errno.
-int own_polls();
+// descriptor numbers, with the same contents (/proc/<pid>/fdinfo, proc(5)); all but one, whose owner sees to that
+// himself. Returns 0 or -errno.
+int own_polls(int except);
 
 }  // namespace forklock

@@ -1,6 +1,7 @@
 import { runAfterFork } from '../after-fork.js';
 import { native } from '../native.js';
 import { leaveAtTheEnd } from './child-end.js';
+import { dropBuffered } from './output.js';
 import { renewRandomness } from './random.js';
 import { silenceRequests } from './silence.js';
 
@@ -28,5 +29,6 @@ export function becomeChild(): void {
   renewRandomness();
   dropChannel();
   silenceRequests();
+  if (native().leftOutput()) dropBuffered();
   runAfterFork();
 }

@@ -20,7 +20,8 @@ export function beSpawned(): void {
 export async function begin(received: Received, pidfd: number): Promise<void> {
   const { header } = received;
   const parent = { ...header.parent, pidfd };
-  becomeSelf({ ...header, parent });
+  const { name, identity, daemon, authkey } = header;
+  becomeSelf({ name, identity, daemon, authkey, parent });
   if (header.daemon) endWithParent(parent, header.tied);
   process.argv.splice(2, Number.POSITIVE_INFINITY, ...header.argv);
   process.execArgv = [...header.execArgv];

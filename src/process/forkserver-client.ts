@@ -82,6 +82,8 @@ class ForkServer {
   readonly #socket: number;
   readonly #children = new Map<number, ServedChild>();
   readonly #answers = new Map<number, Incoming>();
+  /** Exit codes that came together with the answer that there is such a child. */
+  readonly #early = new Map<number, number>();
   #lastId = 0;
   #keeps = 0;
   dead = false;
@@ -135,7 +137,10 @@ class ForkServer {
     if ('refused' in head) throw new ForkUnsafeError(head.refused);
     if ('errno' in head) throw new SystemError('fork() in the fork server', head.errno);
     const child = new ServedChild(this, (head as { pid: number }).pid, answer.descriptors[0]!, message.retained);
-    this.#children.set(id, child);
+    const exitCode = this.#early.get(id);
+    this.#early.delete(id);
+    if (exitCode === undefined) this.#children.set(id, child);
+    else child.told(exitCode);
     return child;
   }
 
@@ -160,8 +165,9 @@ class ForkServer {
         continue;
       }
       const child = this.#children.get(id);
+      if (child) child.told(exitCode);
+      else this.#early.set(id, exitCode);
       this.#children.delete(id);
-      child?.told(exitCode);
     }
     if (ended) this.#die();
   }

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { pathToFileURL } from 'node:url';
 import { inspect } from 'node:util';
 import { checked, ForkUnsafeError, SystemError } from '../errors.js';
 import { native } from '../native.js';
@@ -7,16 +8,21 @@ import { begin } from './bootstrap.js';
 import { exitCodeOf } from './child.js';
 import { callFork, prepareChild } from './fork.js';
 import type { Answer, Request, Setup } from './forkserver-client.js';
-import { type Incoming, post, Received, take } from './message.js';
-import { PARENT, SOCKET } from './program.js';
+import { type Header, type Incoming, pack, post, Received, take } from './message.js';
+import { Process, revive } from './process.js';
+import { PARENT, program, SOCKET } from './program.js';
 import { endAtRest } from './rest.js';
-import { whileImporting } from './self.js';
+import { becomeSelf, whileImporting } from './self.js';
+import { load } from './target.js';
 import { runsAlone } from './why-no-fork.js';
 
 const EAGAIN = -11;
 const SIGKILL = 9;
 /** How soon an answer for which the socket had no room is tried again, in ms. */
 const AGAIN = 10;
+
+/** What the server is until a child of it becomes somebody. */
+const NOBODY = { name: 'forkserver', identity: [], daemon: false, authkey: new Uint8Array(32) };
 
 interface Ward {
   id: number;
@@ -37,7 +43,8 @@ interface Order {
  * forked at any time. It ends with its client.
  */
 export function beServer(): void {
-  native().ignoreInterrupt(true); // Ctrl-C at a terminal is for the client to answer
+  becomeSelf({ ...NOBODY, parent: null });
+  native().ignoreInterrupt(); // Ctrl-C at a terminal is for the client to answer
   native().adopt(SOCKET);
   native().adopt(PARENT);
   const [setup] = take(SOCKET)!.descriptors;
@@ -50,7 +57,7 @@ export function beServer(): void {
 }
 
 async function prepare(preload: readonly string[]): Promise<void> {
-  warmUp();
+  await warmUp();
   for (const module of preload) {
     try {
       await whileImporting(module, () => import(module));
@@ -60,19 +67,22 @@ async function prepare(preload: readonly string[]): Promise<void> {
   }
 }
 
-/** Most processes print, and wait: what that takes is loaded and compiled once, here. */
-function warmUp(): void {
-  for (const module of [
-    'node:net',
-    'node:tty',
-    'node:stream',
-    'node:crypto',
-    'node:v8',
-    'node:worker_threads',
-  ] as const) {
+/**
+ * What most processes do is done once here, so that it is loaded and compiled in all of them: they import, and print.
+ * Not node:crypto, whose random numbers a child of a fork would have to throw away.
+ */
+async function warmUp(): Promise<void> {
+  for (const module of ['node:net', 'node:tty', 'node:stream', 'node:worker_threads'] as const) {
     process.getBuiltinModule(module);
   }
   inspect(new Error('x'));
+  const message = pack({ header: {} } as unknown as Header, { args: [], kwargs: undefined, own: {} });
+  const body = new Received(message.payload, []).body();
+  const place = { module: new URL('process/warm.js', pathToFileURL(program.file)).href, name: 'nothing' };
+  await whileImporting(place.module, async () => {
+    const target = (await load(place)) as () => void;
+    await revive(Process, NOBODY, target, body).run();
+  });
 }
 
 class Server {
@@ -125,7 +135,6 @@ class Server {
       becomeChild();
       if (runsAlone()) endAtRest();
     });
-    native().ignoreInterrupt(false);
     native().closeDescriptor(SOCKET);
     for (const pidfd of this.#wards.keys()) native().closeDescriptor(pidfd);
   }

@@ -20,7 +20,7 @@ import { serveChild } from './forkserver-client.js';
 import { type Body, discard, type Header, pack } from './message.js';
 import { getStartMethod, giveUpServer, type StartMethod, serverGivenUp } from './methods.js';
 import { closeStdin, endWithParent, runHere } from './run.js';
-import { becomeSelf, children, moduleBeingImported, nextIdentity, pidfdOfSelf, self } from './self.js';
+import { becomeSelf, children, countAnew, moduleBeingImported, nextIdentity, pidfdOfSelf, self } from './self.js';
 import { spawnChild } from './spawn.js';
 import { load, placeAt, placeOf, type Target } from './target.js';
 
@@ -44,6 +44,7 @@ type State = 'initial' | 'started' | 'stopped' | 'closed';
 // The child of a fork has its parent's objects, but none of its children.
 afterForkInChild(() => {
   for (const process of children) forget(process);
+  children.clear();
 });
 let forget: (process: Process) => void;
 /** What is constructed is this process itself, no child of it. */
@@ -193,6 +194,7 @@ export class Process {
       this.#state = 'current';
       this.#creator = native().getpid();
       becomeSelf({ name: this.#name, identity: this.#identity, daemon: this.#daemon, authkey: this.#authkey, parent });
+      countAnew();
       becomeCurrent(this);
       closeStdin();
       if (this.#daemon) endWithParent(parent, true);

@@ -13,7 +13,9 @@ export function endAtRest(): void {
     if (!isAtRest(handles)) {
       asked = false;
     } else if (asked) {
-      process.exit();
+      // As at a natural end, where Node says by the exit code that a top-level await was never settled.
+      (process as unknown as { _exiting: boolean })._exiting = true;
+      process.emit('exit', Number(process.exitCode ?? 0));
     } else {
       asked = true;
       process.emit('beforeExit', Number(process.exitCode ?? 0));
