@@ -1,6 +1,7 @@
 import { Array as ForklockArray, Lock, RawArray, RawValue, RLock, SharedArray, Value } from 'forklock';
 import { describe, expect, test } from 'vitest';
-import { type Actor, METHODS, type Mode, PROCESSES } from './support/actor.js';
+import { type Actor, type Mode, PROCESSES } from './support/actor.js';
+import { METHODS } from './support/processes.js';
 import { useTroupe } from './support/stage.js';
 
 const troupe = useTroupe();

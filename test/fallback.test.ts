@@ -1,7 +1,8 @@
 import type { Condition, Lock } from 'forklock';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { Actor, METHODS, type Mode, PROCESSES, Troupe } from './support/actor.js';
+import { Actor, type Mode, PROCESSES, Troupe } from './support/actor.js';
 import { deaths } from './support/deaths.js';
+import { METHODS } from './support/processes.js';
 import { until } from './support/time.js';
 
 /**

@@ -1,6 +1,6 @@
 import * as forklock from 'forklock';
 import { expect, test } from 'vitest';
-import { METHODS } from '../support/actor.js';
+import { METHODS } from '../support/processes.js';
 import { inEveryVariant, scene, useTroupe } from '../support/stage.js';
 import { type ClassName, castAround, freshName } from '../support/subjects.js';
 import { until } from '../support/time.js';

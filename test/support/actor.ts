@@ -1,8 +1,8 @@
 import { type ActorOptions, type Body, type Exit, embody, type Mode } from './bodies.js';
 import { deadline, deferred } from './time.js';
 
-export type { ActorOptions, Exit, Method, Mode } from './bodies.js';
-export { METHODS, PROCESSES } from './bodies.js';
+export type { ActorOptions, Exit, Mode, ProcessMode } from './bodies.js';
+export { PROCESSES } from './bodies.js';
 
 /** How long a command of an actor may take before the actor is killed. */
 const WATCHDOG = 20_000;

@@ -4,17 +4,17 @@ import { createServer, type Socket } from 'node:net';
 import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
+import type { StartMethod } from 'forklock';
 import { frame, readFrames } from '../programs/frames.mjs';
+import { METHODS } from './processes.js';
 import { deferred } from './time.js';
 
-/** How a `Process` is started. */
-export type Method = 'spawn' | 'forkserver' | 'fork';
-/** What a participant is: a child process of node:child_process, a thread of this process, or a `Process`. */
-export type Mode = 'process' | 'thread' | Method;
+/** A child process of node:child_process, or a `Process`. */
+export type ProcessMode = 'process' | StartMethod;
+/** What a participant is: one of those, or a thread of this process. */
+export type Mode = ProcessMode | 'thread';
 
-export const METHODS = ['spawn', 'forkserver', 'fork'] as const satisfies readonly Method[];
-/** The modes of processes. */
-export const PROCESSES = ['process', ...METHODS] as const satisfies readonly Mode[];
+export const PROCESSES: readonly ProcessMode[] = ['process', ...METHODS];
 
 /** How an actor ended: its exit code (null when a signal ended it), and the signal. */
 export interface Exit {
@@ -160,7 +160,7 @@ class Host {
     });
   }
 
-  start(id: number, method: Method, path: string, given: object, report: (report: Report) => void): void {
+  start(id: number, method: StartMethod, path: string, given: object, report: (report: Report) => void): void {
     this.#reports.set(id, report);
     this.#child.send({ id, method, path, given });
   }
@@ -188,7 +188,7 @@ function hostFor({ env, execArgv }: ActorOptions): Host {
   return host;
 }
 
-async function processBody(method: Method, options: ActorOptions, ears: Ears): Promise<Body> {
+async function processBody(method: StartMethod, options: ActorOptions, ears: Ears): Promise<Body> {
   switchboard ??= new Switchboard();
   const host = hostFor(options);
   const id = ++lastId;

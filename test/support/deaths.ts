@@ -1,4 +1,5 @@
-import { type Actor, type Exit, METHODS, type Mode, PROCESSES } from './actor.js';
+import { type Actor, type Exit, type Mode, PROCESSES, type ProcessMode } from './actor.js';
+import { METHODS } from './processes.js';
 
 /** A way for a participant to end. `die` resolves when it has ended. */
 export interface Death {
@@ -62,8 +63,7 @@ function deathsOf(mode: Mode, who: string, ways: typeof ofProcesses): Death[] {
 }
 
 /** What a process is called in the title of a test. */
-export const processTitle = (mode: (typeof PROCESSES)[number]): string =>
-  mode === 'process' ? 'process' : `Process by ${mode}`;
+export const processTitle = (mode: ProcessMode): string => (mode === 'process' ? 'process' : `Process by ${mode}`);
 
 export const deaths: Death[] = [
   ...deathsOf('process', 'a process', ofProcesses),
@@ -77,6 +77,6 @@ export const deaths: Death[] = [
 ];
 
 /** Runs the cases with each kind of process. */
-export function withEveryProcess(cases: (mode: (typeof PROCESSES)[number], title: string) => void): void {
+export function withEveryProcess(cases: (mode: ProcessMode, title: string) => void): void {
   for (const mode of PROCESSES) cases(mode, processTitle(mode));
 }

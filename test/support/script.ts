@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
-import type { PROCESSES } from './bodies.js';
+import type { ProcessMode } from './bodies.js';
 
 const program = fileURLToPath(new URL('../programs/script.mjs', import.meta.url));
 
@@ -17,7 +17,7 @@ export interface ScriptScope {
 
 export interface ScriptOptions {
   /** What runs it: the program itself, or a `Process` that it starts. Default `'process'`. */
-  mode?: (typeof PROCESSES)[number];
+  mode?: ProcessMode;
   /** Milliseconds after which it is killed. */
   deadline?: number;
   env?: NodeJS.ProcessEnv;

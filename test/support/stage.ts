@@ -1,6 +1,7 @@
 import type { Condition } from 'forklock';
 import { afterAll, afterEach, describe } from 'vitest';
-import { type Actor, type ActorOptions, METHODS, type Mode, Troupe } from './actor.js';
+import { type Actor, type ActorOptions, type Mode, Troupe } from './actor.js';
+import { METHODS } from './processes.js';
 import { type ClassName, castAround, cleanUp, type Form, Party, type Sharing, type Subject } from './subjects.js';
 
 /** One way in which a case of the conformance suite runs. */
