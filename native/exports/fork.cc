@@ -86,6 +86,7 @@ Value OnRest(const CallbackInfo& info) {
   watch_for_rest(loop, [&e](unsigned int handles) {
     Napi::HandleScope scope(e.env);
     e.at_rest.MakeCallback(Napi::Object::New(e.env), {Napi::Number::New(e.env, handles)});
+    raise_uncaught(e.env);  // what a handler of beforeExit throws
   });
   return give(info, 0);
 }

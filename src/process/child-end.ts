@@ -19,6 +19,14 @@ export interface Exit {
   leaveProcess(code: number): void;
 }
 
+/** Node's exit code when a handler of 'uncaughtException' throws. It ends at once then. */
+const THROWN_WHILE_CATCHING = 7;
+
+/** There libuv waits for the threads of its pool, and would wait for the parent's when the child had none. */
+function startPool(): void {
+  process.getBuiltinModule('node:fs').access('/', () => {});
+}
+
 /**
  * The end of a forked child. Node's own goes on to stop its helper threads, and libc's to run the handlers of `atexit`;
  * neither is right in a process whose threads libc has counted out. So the child leaves by _exit(2), right after the
@@ -34,13 +42,20 @@ export function leaveAtTheEnd(ending: Ending = process as unknown as Ending, exi
 
   ending.emit = (name, ...args) => {
     if (name !== 'exit') {
-      const handled = Reflect.apply(emit, ending, [name, ...args]);
+      if (name !== 'uncaughtException') return Reflect.apply(emit, ending, [name, ...args]);
+      exit.setExitCode(THROWN_WHILE_CATCHING);
+      startPool();
       // Node prints the error after its 'exit' event, and ends.
-      if (name === 'uncaughtException') fatal = !handled;
-      return handled;
+      fatal = !Reflect.apply(emit, ending, [name, ...args]);
+      if (fatal && ending._exiting) {
+        exit.setExitCode(Number(ending.exitCode ?? 1) & 0xff); // a handler of 'exit' has thrown: it comes no second time
+        exit.leaveBeforeTeardown();
+      }
+      return !fatal;
     }
     const given = Number(args[0] ?? 0);
-    exit.setExitCode((given || 1) & 0xff); // for when a handler throws
+    exit.setExitCode(Number(ending.exitCode ?? 1) & 0xff); // for when a handler throws
+    if (fatal) exit.leaveBeforeTeardown();
     const handled = Reflect.apply(emit, ending, [name, ...args]);
     const code = Number(ending.exitCode ?? given) & 0xff;
     exit.setExitCode(code);
@@ -50,7 +65,8 @@ export function leaveAtTheEnd(ending: Ending = process as unknown as Ending, exi
 
   // What process.exit() calls last. Also when a handler of 'exit' calls process.exit() itself.
   ending.reallyExit = (code) => leave(Number(code ?? 0) & 0xff);
+  if (!ending._exiting) return;
+  // An 'exit' handler of the parent has made this child, whose end the above does not see.
+  exit.setExitCode(Number(ending.exitCode ?? 0) & 0xff);
   exit.leaveBeforeTeardown();
-  // For ends that the above does not see: a fatal error; or of a child that an 'exit' handler of its parent has made.
-  exit.setExitCode(ending._exiting ? Number(ending.exitCode ?? 0) & 0xff : 1);
 }

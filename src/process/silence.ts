@@ -139,10 +139,13 @@ export function silenceLater(): boolean {
   return true;
 }
 
+/** Whether timers that this process has made keep its event loop alive. */
+export function hasOwnTimers(): boolean {
+  return (boundary === 0 ? active('Timeout') : ownTimers()) > 0;
+}
+
 /** Whether nothing of this process's own keeps its event loop alive, when it has so many active handles. */
 export function isAtRest(handles: number): boolean {
   // A timer of the parent still looks active, and Node has one handle for all timers.
-  const timers = active('Timeout');
-  const ownOnes = boundary === 0 ? timers : ownTimers();
-  return ownOnes === 0 && handles <= Math.min(timers, 1) && active('Immediate') === 0;
+  return !hasOwnTimers() && handles <= Math.min(active('Timeout'), 1) && active('Immediate') === 0;
 }
