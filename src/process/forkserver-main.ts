@@ -6,7 +6,7 @@ import { native } from '../native.js';
 import { begin } from './bootstrap.js';
 import { exitCodeOf } from './child.js';
 import { callFork, goOnAsChild } from './fork.js';
-import type { Answer, Request, Setup } from './forkserver-client.js';
+import type { Answer, Request, Retirement, Setup } from './forkserver-client.js';
 import { type Header, type Incoming, pack, post, Received, take } from './message.js';
 import { Process, revive } from './process.js';
 import { PARENT, program, SOCKET } from './program.js';
@@ -88,10 +88,13 @@ class Server {
   #unsent: Answer[] = [];
   /** The client's thread has ended, and its process has not. */
   #alone = false;
+  /** Nobody will ask for more processes. */
+  #retired = false;
 
   /** Serves until the client ends. Returns in a forked child, with what that has to become. */
   serve(): Order {
     for (;;) {
+      if ((this.#alone || this.#retired) && this.#wards.size === 0 && this.#unsent.length === 0) process.exit(0);
       const watched = [PARENT, ...(this.#alone ? [] : [SOCKET]), ...this.#wards.keys()];
       const ready = new Uint8Array(watched.length);
       checked(native().poll(Int32Array.from(watched), ready, this.#unsent.length > 0 ? AGAIN : -1), 'waiting');
@@ -100,17 +103,22 @@ class Server {
         if (ready[i] === 1 && watched[i] !== SOCKET) this.#reap(watched[i]!);
       }
       this.#answer();
-      if (this.#alone && this.#wards.size === 0) process.exit(0);
       if (ready[1] !== 1 || watched[1] !== SOCKET) continue;
       const message = take(SOCKET);
       if (message === null) this.#alone = true;
-      const order = message && this.#fork(message);
+      const order = message && this.#obey(message);
       if (order) return order;
     }
   }
 
-  #fork({ head, descriptors }: Incoming): Order | undefined {
-    const { id, daemon } = head as Request;
+  #obey({ head, descriptors }: Incoming): Order | undefined {
+    const asked = head as Request | Retirement;
+    if (!('retires' in asked)) return this.#fork(asked, descriptors);
+    this.#retired = true;
+    return undefined;
+  }
+
+  #fork({ id, daemon }: Request, descriptors: number[]): Order | undefined {
     try {
       const pid = callFork([], false);
       if (pid === 0) {
