@@ -206,7 +206,8 @@ let server: ForkServer | undefined;
 let preload: string[] = [];
 
 // The server watches its client, which the child of a fork is not: it gets a server of its own when it needs one.
-afterForkInChild(() => {
+afterForkInChild((rehearsing) => {
+  if (rehearsing) return;
   if (server && !server.dead) server.forget();
   server = undefined;
 });
