@@ -1,20 +1,21 @@
 import { readFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import { inspect } from 'node:util';
+import { SharedArray } from '../data/array.js';
 import { checked, ForkUnsafeError, SystemError } from '../errors.js';
+import { LARGEST_BLOCK } from '../memory/arena.js';
 import { native } from '../native.js';
-import { becomeChild } from './become-child.js';
+import { becomeChild, prepareChild } from './become-child.js';
 import { begin } from './bootstrap.js';
 import { exitCodeOf } from './child.js';
-import { callFork, prepareChild } from './fork.js';
+import { callFork } from './fork.js';
 import type { Answer, Request, Setup } from './forkserver-client.js';
-import { type Header, type Incoming, pack, post, Received, take } from './message.js';
-import { Process, revive } from './process.js';
+import { discard, type Header, type Incoming, pack, post, Received, take } from './message.js';
 import { PARENT, program, SOCKET } from './program.js';
+import { rehearse } from './rehearse.js';
 import { endAtRest } from './rest.js';
 import { becomeSelf, whileImporting } from './self.js';
-import { load } from './target.js';
-import { runsAlone } from './why-no-fork.js';
+import { hasOption, runsAlone } from './why-no-fork.js';
 
 const EAGAIN = -11;
 const SIGKILL = 9;
@@ -43,6 +44,7 @@ interface Order {
  * forked at any time. It ends with its client.
  */
 export function beServer(): void {
+  quiet(true);
   becomeSelf({ ...NOBODY, parent: null });
   native().ignoreInterrupt(); // Ctrl-C at a terminal is for the client to answer
   native().adopt(SOCKET);
@@ -54,6 +56,17 @@ export function beServer(): void {
     const order = new Server().serve();
     void becomeOrdered(order);
   });
+}
+
+/**
+ * V8 throws away compiled functions that have not been called for a while, and posts itself the task of a full garbage
+ * collection for when the program is idle. The children need the former, and each of them would do the latter anew.
+ */
+const FLAGS = ['memory-reducer', 'flush-bytecode'].filter((flag) => !hasOption(`--no-${flag}`));
+
+function quiet(on: boolean): void {
+  const { setFlagsFromString } = process.getBuiltinModule('node:v8');
+  for (const flag of FLAGS) setFlagsFromString(on ? `--no-${flag}` : `--${flag}`);
 }
 
 async function prepare(preload: readonly string[]): Promise<void> {
@@ -76,13 +89,34 @@ async function warmUp(): Promise<void> {
     process.getBuiltinModule(module);
   }
   inspect(new Error('x'));
-  const message = pack({ header: {} } as unknown as Header, { args: [], kwargs: undefined, own: {} });
-  const body = new Received(message.payload, []).body();
-  const place = { module: new URL('process/warm.js', pathToFileURL(program.file)).href, name: 'nothing' };
-  await whileImporting(place.module, async () => {
-    const target = (await load(place)) as () => void;
-    await revive(Process, NOBODY, target, body).run();
-  });
+  rehearse();
+  await becomeOrdered(order(rehearsal()));
+  becomeSelf({ ...NOBODY, parent: null });
+}
+
+/** The message of a process that is to become what this one is, and to do nothing. */
+function rehearsal(): number[] {
+  const header: Header = {
+    ...NOBODY,
+    tied: false,
+    parent: { pid: native().getpid(), name: NOBODY.name },
+    argv: process.argv.slice(2),
+    execArgv: process.execArgv,
+    env: { ...process.env } as Record<string, string>,
+    target: { module: new URL('process/warm.js', pathToFileURL(program.file)).href, name: 'close' },
+    class: undefined,
+    cwd: process.cwd(),
+    umask: process.umask(),
+  };
+  // Large enough to have a segment of its own, which goes with it.
+  const array = new SharedArray('int8', LARGEST_BLOCK);
+  const message = pack(header, { args: [array], kwargs: undefined, own: {} });
+  const descriptors = [message.payload, 1, 2, ...message.segments].map((fd) =>
+    checked(native().duplicate(fd), 'rehearsing'),
+  );
+  discard(message, false);
+  array.close();
+  return descriptors;
 }
 
 class Server {
@@ -133,6 +167,7 @@ class Server {
   #becomeChild(): void {
     prepareChild(() => {
       becomeChild();
+      quiet(false);
       if (runsAlone()) endAtRest();
     });
     native().closeDescriptor(SOCKET);
