@@ -44,7 +44,7 @@ interface Order {
  * forked at any time. It ends with its client.
  */
 export function beServer(): void {
-  quiet(true);
+  keepCompiled(true);
   becomeSelf({ ...NOBODY, parent: null });
   native().ignoreInterrupt(); // Ctrl-C at a terminal is for the client to answer
   native().adopt(SOCKET);
@@ -58,15 +58,10 @@ export function beServer(): void {
   });
 }
 
-/**
- * V8 throws away compiled functions that have not been called for a while, and posts itself the task of a full garbage
- * collection for when the program is idle. The children need the former, and each of them would do the latter anew.
- */
-const FLAGS = ['memory-reducer', 'flush-bytecode'].filter((flag) => !hasOption(`--no-${flag}`));
-
-function quiet(on: boolean): void {
-  const { setFlagsFromString } = process.getBuiltinModule('node:v8');
-  for (const flag of FLAGS) setFlagsFromString(on ? `--no-${flag}` : `--${flag}`);
+/** V8 throws away compiled functions that have not been called for a while, and the children need those of the server. */
+function keepCompiled(on: boolean): void {
+  if (hasOption('--no-flush-bytecode')) return;
+  process.getBuiltinModule('node:v8').setFlagsFromString(on ? '--no-flush-bytecode' : '--flush-bytecode');
 }
 
 async function prepare(preload: readonly string[]): Promise<void> {
@@ -167,7 +162,7 @@ class Server {
   #becomeChild(): void {
     prepareChild(() => {
       becomeChild();
-      quiet(false);
+      keepCompiled(false);
       if (runsAlone()) endAtRest();
     });
     native().closeDescriptor(SOCKET);

@@ -384,7 +384,7 @@ function isOurs(Class: typeof Process): boolean {
 let current: Process | undefined;
 
 /** @internal */
-export function becomeCurrent(process: Process): void {
+export function becomeCurrent(process: Process | undefined): void {
   current = process;
 }
 
