@@ -15,6 +15,7 @@ import { PARENT, program, SOCKET } from './program.js';
 import { rehearse } from './rehearse.js';
 import { endAtRest } from './rest.js';
 import { becomeSelf, whileImporting } from './self.js';
+import { importModule } from './target.js';
 import { hasOption, runsAlone } from './why-no-fork.js';
 
 const EAGAIN = -11;
@@ -68,7 +69,7 @@ async function prepare(preload: readonly string[]): Promise<void> {
   await warmUp();
   for (const module of preload) {
     try {
-      await whileImporting(module, () => import(module));
+      await whileImporting(module, () => importModule(module)); // as its children: what they look for is where it was found
     } catch (error) {
       process.stderr.write(`The fork server could not preload ${module}:\n${inspect(error)}\n`);
     }
