@@ -89,7 +89,8 @@ export function shareWithChild(): void {
 }
 
 // The parent waits for this in fork(), so that it frees nothing that the child has yet to mark as used.
-afterForkInChild(() => {
+afterForkInChild((rehearsing) => {
+  if (rehearsing) return;
   for (const arena of arenas) {
     arena.inherited = true;
     for (const cell of arena.taken()) use(arena.segment, cell);

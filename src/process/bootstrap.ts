@@ -23,6 +23,7 @@ export async function begin(received: Received, pidfd: number): Promise<void> {
   const parent = { ...header.parent, pidfd };
   const { name, identity, daemon, authkey } = header;
   becomeSelf({ name, identity, daemon, authkey, parent });
+  becomeCurrent(undefined); // the server may have looked who it is
   if (header.daemon) endWithParent(parent, header.tied);
   process.argv.splice(2, Number.POSITIVE_INFINITY, ...header.argv);
   // Of a server that was started so that it can fork without its helpers, the children can, too.

@@ -1,7 +1,7 @@
 import { ForkUnsafeError } from '../errors.js';
 import { native } from '../native.js';
-import { becomeChild } from './become-child.js';
-import { callFork, prepareChild } from './fork.js';
+import { becomeChild, prepareChild } from './become-child.js';
+import { callFork } from './fork.js';
 import { endAtRest } from './rest.js';
 import { leaveImmediate, runningImmediate, silenceParent } from './silence.js';
 

@@ -2,7 +2,7 @@ import { checked, ForkUnsafeError, wrongType } from '../errors.js';
 import { shareWithChild } from '../memory/arena.js';
 import { native } from '../native.js';
 import { checkObject } from '../options.js';
-import { becomeChild } from './become-child.js';
+import { becomeChild, prepareChild } from './become-child.js';
 import { rehearse } from './rehearse.js';
 import { endAtRest } from './rest.js';
 import { silenceLater } from './silence.js';
@@ -35,17 +35,6 @@ export function callFork(descriptors: readonly number[], listening: boolean): nu
   if (refusal !== '') throw new ForkUnsafeError(refusal);
   if (checked(pid, 'fork()') > 0) shareWithChild();
   return pid;
-}
-
-/** The steps between the two returns of the system call, in the child. A failure is the parent's error. */
-export function prepareChild(steps: () => void): void {
-  try {
-    steps();
-  } catch (error) {
-    process.stderr.write(`forklock: the child of a fork could not be set up: ${(error as Error)?.stack}\n`);
-    native().leaveProcess(127);
-  }
-  native().childIsReady();
 }
 
 /** In a child that goes on with the code that forked. */

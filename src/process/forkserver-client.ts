@@ -224,7 +224,8 @@ const living = new Set<ForkServer>();
 let preload: string[] = [];
 
 // The server watches its client, which the child of a fork is not: it gets a server of its own when it needs one.
-afterForkInChild(() => {
+afterForkInChild((rehearsing) => {
+  if (rehearsing) return;
   for (const each of living) each.forget();
   living.clear();
   server = undefined;

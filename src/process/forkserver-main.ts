@@ -1,17 +1,20 @@
 import { readFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import { inspect } from 'node:util';
+import { SharedArray } from '../data/array.js';
 import { checked, ForkUnsafeError, SystemError } from '../errors.js';
+import { LARGEST_BLOCK } from '../memory/arena.js';
 import { native } from '../native.js';
 import { begin } from './bootstrap.js';
 import { exitCodeOf } from './child.js';
 import { callFork, goOnAsChild } from './fork.js';
 import type { Answer, Request, Retirement, Setup } from './forkserver-client.js';
-import { type Header, type Incoming, pack, post, Received, take } from './message.js';
-import { Process, revive } from './process.js';
+import { discard, type Header, type Incoming, pack, post, Received, take } from './message.js';
 import { PARENT, program, SOCKET } from './program.js';
+import { rehearse } from './rehearse.js';
 import { becomeSelf, whileImporting } from './self.js';
-import { load } from './target.js';
+import { importModule } from './target.js';
+import { hasOption } from './why-no-fork.js';
 
 const EAGAIN = -11;
 const SIGKILL = 9;
@@ -40,6 +43,7 @@ interface Order {
  * forked at any time. It ends with its client.
  */
 export function beServer(): void {
+  keepCompiled(true);
   becomeSelf({ ...NOBODY, parent: null });
   native().ignoreInterrupt(); // Ctrl-C at a terminal is for the client to answer
   native().adopt(SOCKET);
@@ -53,11 +57,17 @@ export function beServer(): void {
   });
 }
 
+/** V8 throws away compiled functions that have not been called for a while, and the children need those of the server. */
+function keepCompiled(on: boolean): void {
+  if (hasOption('--no-flush-bytecode')) return;
+  process.getBuiltinModule('node:v8').setFlagsFromString(on ? '--no-flush-bytecode' : '--flush-bytecode');
+}
+
 async function prepare(preload: readonly string[]): Promise<void> {
   await warmUp();
   for (const module of preload) {
     try {
-      await whileImporting(module, () => import(module));
+      await whileImporting(module, () => importModule(module)); // as its children: what they look for is where it was found
     } catch (error) {
       process.stderr.write(`The fork server could not preload ${module}:\n${inspect(error)}\n`);
     }
@@ -73,13 +83,34 @@ async function warmUp(): Promise<void> {
     process.getBuiltinModule(module);
   }
   inspect(new Error('x'));
-  const message = pack({ header: {} } as unknown as Header, { args: [], kwargs: undefined, own: {} });
-  const body = new Received(message.payload, []).body();
-  const place = { module: new URL('process/warm.js', pathToFileURL(program.file)).href, name: 'nothing' };
-  await whileImporting(place.module, async () => {
-    const target = (await load(place)) as () => void;
-    await revive(Process, NOBODY, target, body).run();
-  });
+  rehearse();
+  await becomeOrdered(order(rehearsal()));
+  becomeSelf({ ...NOBODY, parent: null });
+}
+
+/** The message of a process that is to become what this one is, and to do nothing. */
+function rehearsal(): number[] {
+  const header: Header = {
+    ...NOBODY,
+    tied: false,
+    parent: { pid: native().getpid(), name: NOBODY.name },
+    argv: process.argv.slice(2),
+    execArgv: process.execArgv,
+    env: { ...process.env } as Record<string, string>,
+    target: { module: new URL('process/warm.js', pathToFileURL(program.file)).href, name: 'close' },
+    class: undefined,
+    cwd: process.cwd(),
+    umask: process.umask(),
+  };
+  // Large enough to have a segment of its own, which goes with it.
+  const array = new SharedArray('int8', LARGEST_BLOCK);
+  const message = pack(header, { args: [array], kwargs: undefined, own: {} });
+  const descriptors = [message.payload, 1, 2, ...message.segments].map((fd) =>
+    checked(native().duplicate(fd), 'rehearsing'),
+  );
+  discard(message, false);
+  array.close();
+  return descriptors;
 }
 
 class Server {
@@ -137,6 +168,7 @@ class Server {
 
   #becomeChild(): void {
     goOnAsChild();
+    keepCompiled(false);
     native().closeDescriptor(SOCKET);
     for (const pidfd of this.#wards.keys()) native().closeDescriptor(pidfd);
   }

@@ -42,7 +42,8 @@ const SIGTERM = 15;
 type State = 'initial' | 'started' | 'stopped' | 'closed';
 
 // The child of a fork has its parent's objects, but none of its children.
-afterForkInChild(() => {
+afterForkInChild((rehearsing) => {
+  if (rehearsing) return;
   for (const process of children) forget(process);
   children.clear();
 });
@@ -383,7 +384,7 @@ function isOurs(Class: typeof Process): boolean {
 let current: Process | undefined;
 
 /** @internal */
-export function becomeCurrent(process: Process): void {
+export function becomeCurrent(process: Process | undefined): void {
   current = process;
 }
 

@@ -1,5 +1,8 @@
+import { EventEmitter } from 'node:events';
+import { becomeChild, prepareChild } from './become-child.js';
 import { type Ending, leaveAtTheEnd } from './child-end.js';
 import { renewRandomness } from './random.js';
+import { silenceLater } from './silence.js';
 
 const nothing = (): void => {};
 let done = false;
@@ -22,4 +25,9 @@ export function rehearse(): void {
   ending.reallyExit(0);
   const math = { random: () => 0 };
   renewRandomness(math);
+  prepareChild(() => {
+    becomeChild(true);
+    silenceLater(true);
+  });
+  new EventEmitter().once('exit', nothing).emit('exit');
 }

@@ -22,7 +22,8 @@ function active(type: string): number {
 }
 
 /** Calls in libuv's pool that have ended, but whose callbacks come after the one that forks. */
-export function silenceRequests(): void {
+export function silenceRequests(rehearsing: boolean): void {
+  if (rehearsing) return;
   const { _getActiveRequests } = process as unknown as { _getActiveRequests?(): { oncomplete?: unknown }[] };
   for (const request of _getActiveRequests?.() ?? []) {
     // Writes of connections never end here; those to standard output do, and the next one waits for them.
@@ -133,8 +134,8 @@ export function silenceParent(): void {
  * as timers have it over fork(2). Timers that do not are housekeeping, and go on in both. Ticks and microtasks are part of
  * the turn in which `fork()` was called. Returns whether there is anything to silence.
  */
-export function silenceLater(): boolean {
-  if (active('Timeout') + active('Immediate') === 0) return false;
+export function silenceLater(rehearsing = false): boolean {
+  if (active('Timeout') + active('Immediate') === 0 || rehearsing) return false;
   disarm((resource) => typeof resource._onImmediate === 'function' || (resource as NodeJS.Timeout).hasRef?.() === true);
   return true;
 }

@@ -92,7 +92,7 @@ const PLAIN = !/(^|\s)(--import|--require|-r|--loader|--experimental-)/.test(
  * As import(), but where it can without libuv's thread pool, which a forked process would have to start first. An ES
  * module is the same to both; only one with a top-level await, or that is being imported, takes import().
  */
-async function importModule(url: string): Promise<Record<string, unknown>> {
+export async function importModule(url: string): Promise<Record<string, unknown>> {
   if (PLAIN && /^file:[^?#]*\.(mjs|js)$/.test(url)) {
     try {
       const exported = createRequire(import.meta.url)(fileURLToPath(url));

@@ -1,4 +1,6 @@
-// What the fork server imports once, as its processes import their targets: a small module in a file.
+// The target with which the fork server rehearses: a small module in a file, as those of its processes.
 import 'node:fs';
 
-export function nothing(): void {}
+export function close(object: { close(): void }): void {
+  object.close();
+}
