@@ -1,19 +1,41 @@
 // Runs the behaviour tests on other major versions of Node with the addon as it is built, without building it again:
-// one Node-API binary serves them all. The Nodes come from npm as plain packages, without an install script.
+// one Node-API binary serves them all: `node test/majors.mjs [--short] [major …]`. The Nodes come from npm as plain packages, without an install script.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const MAJORS = process.argv.length > 2 ? process.argv.slice(2) : ['22', '24', '26'];
-const TESTS = [
+const short = process.argv.includes('--short');
+const chosen = process.argv.slice(2).filter((argument) => argument !== '--short');
+const MAJORS = chosen.length > 0 ? chosen : ['22', '24', '26'];
+/** What depends on Node itself: processes, forks, the event loop. CI runs this much. */
+const SHORT = [
+  'test/conformance/lock.test.ts',
+  'test/conformance/condition.test.ts',
+  'test/codec.test.ts',
+  'test/waiting.test.ts',
+  'test/process/start-methods.test.ts',
+  'test/process/exit-codes.test.ts',
+  'test/process/errors.test.ts',
+  'test/process/forkserver.test.ts',
+  'test/fork/ids.test.ts',
+  'test/fork/inheritance.test.ts',
+  'test/fork/randomness.test.ts',
+  'test/fork/whole-node.test.ts',
+];
+const FULL = [
   'test/conformance',
   'test/codec.test.ts',
   'test/data.test.ts',
   'test/shared-memory.test.ts',
   'test/owner-death',
   'test/waiting',
+  'test/process',
+  'test/fork',
 ];
+const TESTS = short ? SHORT : FULL;
+/** Forks under load, by test/stress/forks.mjs. */
+const FORKS = short ? '150' : '1000';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const platform = `${process.platform}-${process.arch}`;
@@ -47,6 +69,7 @@ for (const major of MAJORS) {
       stdio: 'inherit',
     },
   );
-  failed ||= status !== 0;
+  const storm = spawnSync(node, ['test/stress/forks.mjs', '--forks', FORKS], { cwd: root, stdio: 'inherit' });
+  failed ||= status !== 0 || storm.status !== 0;
 }
 process.exitCode = failed ? 1 : 0;

@@ -1,6 +1,6 @@
 import { checked } from '../errors.js';
 import { native } from '../native.js';
-import { hasOwnTimers, isAtRest } from './silence.js';
+import { hasImmediates, hasOwnTimers, isAtRest } from './silence.js';
 
 /**
  * Ends the process when nothing of its own keeps the event loop alive, in children where Node's own look at the loop
@@ -19,6 +19,7 @@ export function endAtRest(): void {
     } else {
       asked = true;
       process.emit('beforeExit', Number(process.exitCode ?? 0));
+      if (hasOwnTimers() || hasImmediates()) asked = false;
       // The loop turns once more, and whatever was started shows; a timer may be over before the next look.
       setImmediate(() => {
         asked &&= !hasOwnTimers();

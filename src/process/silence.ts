@@ -145,8 +145,12 @@ export function hasOwnTimers(): boolean {
   return (boundary === 0 ? active('Timeout') : ownTimers()) > 0;
 }
 
+export function hasImmediates(): boolean {
+  return active('Immediate') > 0;
+}
+
 /** Whether nothing of this process's own keeps its event loop alive, when it has so many active handles. */
 export function isAtRest(handles: number): boolean {
   // A timer of the parent still looks active, and Node has one handle for all timers.
-  return !hasOwnTimers() && handles <= Math.min(active('Timeout'), 1) && active('Immediate') === 0;
+  return !hasOwnTimers() && handles <= Math.min(active('Timeout'), 1) && !hasImmediates();
 }
