@@ -65,6 +65,8 @@ export interface Native {
   dropCalls(error: Error): void;
   /** Calls back before the loop blocks with one or no active handle, and only the parent's requests under way. */
   onRest(callback: (handles: number) => void): number;
+  /** Node's main function waits for the tasks of V8, and then runs the loop again if it is alive. */
+  leaveLoop(): void;
   randomWords(): number[];
   setExitCode(code: number): void;
   /** In the child of a fork: whether the parent had output queued, which is now dropped here. */

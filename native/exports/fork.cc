@@ -91,6 +91,12 @@ Value OnRest(const CallbackInfo& info) {
   return give(info, 0);
 }
 
+Value LeaveLoop(const CallbackInfo& info) {  // for a moment: Node lets V8's tasks end, and comes back when it is alive
+  uv_loop_t* loop = nullptr;
+  if (napi_get_uv_event_loop(self(info).env, &loop) == napi_ok) uv_stop(loop);
+  return info.Env().Undefined();
+}
+
 Value RandomWords(const CallbackInfo& info) {  // -> 4 words that no other process has
   uint32_t words[4] = {};
   size_t got = 0;
@@ -142,6 +148,7 @@ void export_fork(Exports* exports) {
   exports->add("canDropCalls", CanDropCalls);
   exports->add("dropCalls", DropCalls);
   exports->add("onRest", OnRest);
+  exports->add("leaveLoop", LeaveLoop);
   exports->add("randomWords", RandomWords);
   exports->add("setExitCode", SetExitCode);
   exports->add("leftOutput", LeftOutput);
