@@ -4,11 +4,17 @@
       "target_name": "forklock",
       "sources": [
         "native/addon.cc",
+        "native/exports/fork.cc",
+        "native/exports/participants.cc",
+        "native/exports/processes.cc",
+        "native/exports/segments.cc",
+        "native/exports/waiting.cc",
         "native/fork/fork.cc",
         "native/fork/helpers.cc",
         "native/fork/inherited.cc",
         "native/fork/leave.cc",
         "native/fork/microtasks.cc",
+        "native/fork/output.cc",
         "native/fork/pages.cc",
         "native/fork/polls.cc",
         "native/futex.cc",
@@ -27,8 +33,8 @@
         "NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS",
         "NODE_ADDON_API_DISABLE_DEPRECATED"
       ],
-      "cflags_cc": ["-std=c++17", "-Wall", "-Wextra", "-Werror", "-fvisibility=hidden", "-O2"],
-      "ldflags": ["-Wl,--gc-sections", "-Wl,--as-needed"]
+      "cflags_cc": ["-std=c++17", "-Wall", "-Wextra", "-Werror", "-fvisibility=hidden", "-Os"],
+      "ldflags": ["-Wl,--gc-sections", "-Wl,--as-needed", "-Wl,-z,now"]
     }
   ]
 }

@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { guard } from './lib/guard.mjs';
 
-const topics = ['uncontended', 'contended', 'pingpong', 'async', 'recovery', 'memory'];
+const topics = ['uncontended', 'contended', 'pingpong', 'async', 'recovery', 'memory', 'fork', 'start', 'cycles'];
 const DEADLINE = 600_000;
 
 const words = process.argv.slice(2);

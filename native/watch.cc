@@ -4,6 +4,18 @@
 
 namespace forklock {
 
+void raise_uncaught(napi_env env) {
+  bool pending = false;
+  napi_value error;
+  if (napi_is_exception_pending(env, &pending) != napi_ok || !pending ||
+      napi_get_and_clear_last_exception(env, &error) != napi_ok) {
+    return;
+  }
+  // What ends a thread, or the parent's code in the child of a fork, is no exception, and shows as null.
+  napi_valuetype type;
+  if (napi_typeof(env, error, &type) == napi_ok && type != napi_null) napi_fatal_exception(env, error);
+}
+
 Watches* Watches::make(napi_env env, napi_value callback) {
   Watches* watches = new Watches(env);
   if (napi_create_reference(env, callback, 1, &watches->callback_) != napi_ok ||
@@ -91,17 +103,13 @@ void Watches::on_readable(uv_poll_t* poll, int, int) {  // an error is for the r
 void Watches::call(int fd) {
   napi_handle_scope scope;
   if (napi_open_handle_scope(env_, &scope) != napi_ok) return;
-  napi_value callback, receiver, argument, error;
+  napi_value callback, receiver, argument;
   napi_get_reference_value(env_, callback_, &callback);
   napi_get_global(env_, &receiver);
   napi_create_int32(env_, fd, &argument);
-  // As any other callback of Node: ticks and promises run after it, what it throws is an uncaught exception.
-  if (napi_make_callback(env_, nullptr, receiver, callback, 1, &argument, nullptr) == napi_pending_exception &&
-      napi_get_and_clear_last_exception(env_, &error) == napi_ok) {
-    // What ends a thread, or the parent's code in the child of a fork, is no exception, and shows as null.
-    napi_valuetype type;
-    if (napi_typeof(env_, error, &type) == napi_ok && type != napi_null) napi_fatal_exception(env_, error);
-  }
+  // As any other callback of Node: ticks and promises run after it.
+  napi_make_callback(env_, nullptr, receiver, callback, 1, &argument, nullptr);
+  raise_uncaught(env_);
   napi_close_handle_scope(env_, scope);
 }
 

@@ -8,6 +8,9 @@
 
 namespace forklock {
 
+// After a callback from the event loop: what it has thrown is an uncaught exception, as for any other callback of Node.
+void raise_uncaught(napi_env env);
+
 // Of one environment, on its JS thread. It ends by itself with the environment, as soon as libuv has let go of its
 // handles: that takes turns of the loop, so an asynchronous cleanup hook keeps the environment until then.
 class Watches {

@@ -121,8 +121,12 @@ export class ForkUnsafeError extends ForklockError {
   /** @internal */
   static override readonly kind: string = 'ForkUnsafeError';
 
+  /** The message without its beginning. */
+  readonly reason: string;
+
   constructor(reason: string) {
     super('ERR_FORKLOCK_FORK_UNSAFE', `fork() cannot be safe here: ${reason}`);
+    this.reason = reason;
     mark(this, ['ForklockError', 'ForkUnsafeError']);
   }
 }

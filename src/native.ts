@@ -67,6 +67,12 @@ export interface Native {
   onRest(callback: (handles: number) => void): number;
   randomWords(): number[];
   setExitCode(code: number): void;
+  /** In the child of a fork: whether the parent had output queued, which is now dropped here. */
+  leftOutput(): boolean;
+  /** Writes what libuv has queued for standard output and standard error. Whether there was something. */
+  flushOutput(): boolean;
+  /** Node leaves with the exit code that was set, instead of taking itself down. */
+  leaveBeforeTeardown(): void;
   leaveProcess(code: number): never;
   getpid(): number;
   getppid(): number;
@@ -95,7 +101,8 @@ export interface Native {
   unwatch(descriptor: number): number;
   dieWith(pidfd: number): number;
   dieWithParentThread(): number;
-  ignoreInterrupt(on: boolean): number;
+  /** SIGINT, in this process; not in the children that it forks. */
+  ignoreInterrupt(): number;
   forcePlainFutex(on: boolean): void;
   numbers(): number[];
 }

@@ -8,15 +8,39 @@ import { type Form, share, subjects } from './support/subjects.js';
 
 const troupe = useTroupe();
 
-const crowd: { mode: Mode; form: Form }[] = [
-  { mode: 'process', form: 'sync' },
-  { mode: 'process', form: 'async' },
-  { mode: 'process', form: 'sync' },
-  { mode: 'thread', form: 'sync' },
-  { mode: 'thread', form: 'async' },
+interface Crowd {
+  title: string;
+  crowd: { mode: Mode; form: Form }[];
+  /** How many of them are killed in a storm. */
+  kills: number;
+}
+
+const crowds: Crowd[] = [
+  {
+    title: 'processes and threads',
+    crowd: [
+      { mode: 'process', form: 'sync' },
+      { mode: 'process', form: 'async' },
+      { mode: 'process', form: 'sync' },
+      { mode: 'thread', form: 'sync' },
+      { mode: 'thread', form: 'async' },
+    ],
+    kills: 24,
+  },
+  {
+    title: 'processes of each start method',
+    crowd: [
+      { mode: 'fork', form: 'sync' },
+      { mode: 'fork', form: 'async' },
+      { mode: 'spawn', form: 'sync' },
+      { mode: 'forkserver', form: 'sync' },
+      { mode: 'forkserver', form: 'async' },
+    ],
+    kills: 15,
+  },
 ];
 
-describe('a crowd of processes and threads, some sync, some async', () => {
+describe.each(crowds)('a crowd of $title, some sync, some async', ({ crowd }) => {
   test.each(subjects)('counts exactly under the $title', async ({ cls, args, options, side }) => {
     const each = 2_000;
     const actors = await troupe.lendAll(crowd.map(({ mode }) => mode));
@@ -64,9 +88,8 @@ describe('a crowd of processes and threads, some sync, some async', () => {
 
 /** Words of the storms: two that must be equal, and how often each participant has begun to change them. */
 const [A, B, BEGUN] = [0, 1, 2];
-const KILLS = 24;
 
-describe('a crowd whose members are killed all the time', () => {
+describe.each(crowds)('a crowd of $title whose members are killed all the time', ({ crowd, kills }) => {
   /** Changes the data for ever, until it is killed. */
   const join = (actor: Actor, form: Form, path: string, handle: string, me: number): void => {
     actor.post(
@@ -113,7 +136,7 @@ describe('a crowd whose members are killed all the time', () => {
     { cls: 'RLock', path: 'o' },
     { cls: 'RWLock', path: 'o.write' },
   ] as const)('$cls: nothing is lost, nobody hangs, and every half-made change is reported', async ({ cls, path }) => {
-    const data = new RawArray('int32', BEGUN + crowd.length + KILLS);
+    const data = new RawArray('int32', BEGUN + crowd.length + kills);
     const object = await share(cls, 'handle', []);
     const wrong: unknown[] = [];
     let last = BEGUN;
@@ -129,7 +152,7 @@ describe('a crowd whose members are killed all the time', () => {
       return actor;
     };
     const actors = await Promise.all(crowd.map(start));
-    for (let i = 0; i < KILLS; i++) {
+    for (let i = 0; i < kills; i++) {
       const at = i % crowd.length;
       await actors[at]!.stop();
       actors[at] = await start(crowd[at]!);
@@ -179,7 +202,7 @@ describe('a crowd whose members are killed all the time', () => {
       return actor;
     };
     const actors = await Promise.all(crowd.map(start));
-    for (let i = 0; i < KILLS; i++) {
+    for (let i = 0; i < kills; i++) {
       const at = i % crowd.length;
       await actors[at]!.stop();
       actors[at] = await start(crowd[at]!);

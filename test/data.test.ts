@@ -1,6 +1,7 @@
 import { Array as ForklockArray, Lock, RawArray, RawValue, RLock, SharedArray, Value } from 'forklock';
 import { describe, expect, test } from 'vitest';
-import type { Actor, Mode } from './support/actor.js';
+import { type Actor, type Mode, PROCESSES } from './support/actor.js';
+import { METHODS } from './support/processes.js';
 import { useTroupe } from './support/stage.js';
 
 const troupe = useTroupe();
@@ -9,6 +10,7 @@ const mixes: Record<string, readonly Mode[]> = {
   'between threads': ['thread', 'thread'],
   'between processes': ['process', 'process'],
   'between a thread and a process': ['thread', 'process'],
+  ...Object.fromEntries(METHODS.map((method) => [`between processes by ${method}`, [method, method]])),
 };
 
 const integers = [
@@ -284,14 +286,17 @@ describe('Array', () => {
     }
   });
 
-  test('may be empty, or larger than the heap of an arena, and is the same elsewhere', async () => {
-    expect([...SharedArray.from(new SharedArray('int8', 0).handle)]).toEqual([]);
-    const [actor] = await troupe.lendAll(['process']);
-    const large = new SharedArray('float64', 5_000_000);
-    await actor!.open('SharedArray', 'a', large.handle);
-    await actor!.run(({ get }) => get('a').set(4_999_999, 0.5));
-    expect(large.get(4_999_999)).toBe(0.5);
-  });
+  test.each(PROCESSES)(
+    'may be empty, or larger than the heap of an arena, and is the same elsewhere: %s',
+    async (mode) => {
+      expect([...SharedArray.from(new SharedArray('int8', 0).handle)]).toEqual([]);
+      const [actor] = await troupe.lendAll([mode]);
+      const large = new SharedArray('float64', 5_000_000);
+      await actor!.open('SharedArray', 'a', large.handle);
+      await actor!.run(({ get }) => get('a').set(4_999_999, 0.5));
+      expect(large.get(4_999_999)).toBe(0.5);
+    },
+  );
 
   test('a named one keeps its elements; another length or type is a conflict', () => {
     const name = `test/array/${process.pid}`;

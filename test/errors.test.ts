@@ -19,7 +19,7 @@ import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import * as forklock from 'forklock';
 import { afterAll, afterEach, describe, expect, test } from 'vitest';
-import { Actor } from './support/actor.js';
+import { Actor, PROCESSES } from './support/actor.js';
 import { script } from './support/script.js';
 import { cleanUp, freshName } from './support/subjects.js';
 
@@ -641,41 +641,44 @@ describe('the directory of the named objects', () => {
     expect(printed[4]).toBe('made');
   });
 
-  test.runIf(isRoot)("another user can open neither a user's names nor his handles", async () => {
-    const name = freshName();
-    const named = new Lock({ name });
-    const lock = new Lock();
-    const actor = await Actor.start('process');
-    const results = await actor.run(
-      ({ forklock }, name, handles) => {
-        process.setgid?.(65534);
-        process.setuid?.(65534);
-        const attempt = (fn: () => unknown): unknown => {
-          try {
-            fn();
-            return 'opened';
-          } catch (error) {
-            return (error as { code: string }).code;
-          }
-        };
-        const opened = handles.map((handle) => attempt(() => forklock.Lock.from(handle)));
-        // The name is free for this user: it is another lock.
-        const own = new forklock.Lock({ name });
-        const result = [own.tryAcquire()];
-        forklock.Lock.unlink(name);
-        return { opened, result };
-      },
-      name,
-      [String(lock.handle), String(named.handle)],
-    );
-    expect(results.opened).toEqual(['ERR_FORKLOCK_INVALID_HANDLE', 'ERR_FORKLOCK_INVALID_HANDLE']);
-    expect(results.result).toEqual([true]);
-    expect(named.locked).toBe(false);
-    named.close();
-    lock.close();
-    await actor.stop();
-    spawnSync('rmdir', ['/dev/shm/forklock-65534']);
-  });
+  test.runIf(isRoot).each(PROCESSES)(
+    "another user can open neither a user's names nor his handles: %s",
+    async (mode) => {
+      const name = freshName();
+      const named = new Lock({ name });
+      const lock = new Lock();
+      const actor = await Actor.start(mode);
+      const results = await actor.run(
+        ({ forklock }, name, handles) => {
+          process.setgid?.(65534);
+          process.setuid?.(65534);
+          const attempt = (fn: () => unknown): unknown => {
+            try {
+              fn();
+              return 'opened';
+            } catch (error) {
+              return (error as { code: string }).code;
+            }
+          };
+          const opened = handles.map((handle) => attempt(() => forklock.Lock.from(handle)));
+          // The name is free for this user: it is another lock.
+          const own = new forklock.Lock({ name });
+          const result = [own.tryAcquire()];
+          forklock.Lock.unlink(name);
+          return { opened, result };
+        },
+        name,
+        [String(lock.handle), String(named.handle)],
+      );
+      expect(results.opened).toEqual(['ERR_FORKLOCK_INVALID_HANDLE', 'ERR_FORKLOCK_INVALID_HANDLE']);
+      expect(results.result).toEqual([true]);
+      expect(named.locked).toBe(false);
+      named.close();
+      lock.close();
+      await actor.stop();
+      spawnSync('rmdir', ['/dev/shm/forklock-65534']);
+    },
+  );
 });
 
 describe('two copies of the package', () => {

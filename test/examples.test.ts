@@ -1,6 +1,8 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
@@ -8,21 +10,43 @@ import { expect, test } from 'vitest';
 const folder = new URL('../examples/', import.meta.url);
 const DEADLINE = 20_000;
 
-/** Runs an example as a user would. At the deadline the whole process group goes, so that no child stays behind. */
-async function run(name: string) {
-  const child = spawn(process.execPath, [fileURLToPath(new URL(name, folder))], {
+/** Starts an example as a user would. At the deadline, and with the tests, its whole process group goes. */
+function start(name: string, args: readonly string[] = []) {
+  const child = spawn(process.execPath, [fileURLToPath(new URL(name, folder)), ...args], {
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
   });
-  const deadline = setTimeout(() => process.kill(-child.pid!, 'SIGKILL'), DEADLINE);
-  const [stdout, stderr, [code, signal]] = await Promise.all([
-    text(child.stdout),
-    text(child.stderr),
-    once(child, 'close'),
-  ]);
-  clearTimeout(deadline);
-  expect({ code, signal }, `${name}\n${stdout}\n${stderr}`).toEqual({ code: 0, signal: null });
-  return { lines: stdout.trimEnd().split('\n'), stdout, stderr };
+  const kill = (): void => {
+    try {
+      process.kill(-child.pid!, 'SIGKILL');
+    } catch {} // nobody of the group is left
+  };
+  const deadline = setTimeout(kill, DEADLINE);
+  process.once('exit', kill);
+  const streams = Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);
+  /** How it ended. Its output is complete when all that have it have ended: so no process of it is left then. */
+  const end = async () => {
+    const [stdout, stderr, [code, signal]] = await streams;
+    clearTimeout(deadline);
+    kill();
+    process.off('exit', kill);
+    expect({ code, signal }, `${name}\n${stdout}\n${stderr}`).toEqual({ code: 0, signal: null });
+    return { lines: stdout.trimEnd().split('\n'), stdout, stderr };
+  };
+  return { child, end };
+}
+
+function run(name: string, ...args: string[]) {
+  return start(name, args).end();
+}
+
+/** Not, when it is a zombie whose parent has died, and which init has yet to reap. */
+function isRunning(pid: string): boolean {
+  try {
+    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'latin1'));
+  } catch {
+    return false;
+  }
 }
 
 test('every example is tested here', () => {
@@ -31,7 +55,15 @@ test('every example is tested here', () => {
     'barrier-meeting.mjs',
     'bounded-buffer.mjs',
     'cron-once.mjs',
+    'daemon.mjs',
+    'globals-are-not-shared.mjs',
+    'hello-fork.mjs',
     'machine-limit.mjs',
+    'parallel-copy.mjs',
+    'prefork-server.mjs',
+    'print-under-lock.mjs',
+    'subclass.mjs',
+    'terminate-holder.mjs',
     'traffic-light.mjs',
   ];
   expect(
@@ -111,4 +143,104 @@ test('machine-limit: never more than two jobs at a time, and the permit of a kil
   expect(stdout).toMatch(/^process \d+ was killed: its permit returned within [\d.]+ ms$/m);
   expect(stdout).toContain('free permits at the end: 2 of 2');
   expect(lines.at(-1)).toBe('the name is removed: true');
+});
+
+test('hello-fork: both sides know who they are, and how the child ended', async () => {
+  const { lines } = await run('hello-fork.mjs');
+  const pid = lines[0]!.match(new RegExp(`^before the fork: I am (\\d+), my parent is ${process.pid}$`))?.[1];
+  const child = lines[1]!.match(new RegExp(`^child: I am (\\d+), my parent is ${pid}$`))?.[1];
+  expect(child).not.toBe(pid);
+  expect(lines.slice(2)).toEqual([`parent: I am ${pid}, my child ${child} ended with exit code 7`]);
+});
+
+test('globals-are-not-shared: what the child changes stays there, except in shared memory', async () => {
+  const { lines } = await run('globals-are-not-shared.mjs');
+  expect(lines).toEqual([
+    'child: number 2, list [a,b], shared 2',
+    'parent, after the child has ended: number 1, list [a], shared 2',
+  ]);
+});
+
+test('prefork-server: several processes answer at one port, no request is lost, and SIGTERM ends all', async () => {
+  const { child, end } = start('prefork-server.mjs');
+  const [first] = (await once(child.stdout, 'data')) as [Buffer];
+  const port = first.toString().match(/listens on port (\d+)$/m)![1];
+  const numbers: number[] = [];
+  const pids = new Set<string>();
+  for (let round = 0; round < 50 && pids.size < 2; round++) {
+    const pages = Array.from({ length: 10 }, async () => (await fetch(`http://localhost:${port}/`)).text());
+    for (const page of await Promise.all(pages)) {
+      const [, number, pid] = page.match(/^request (\d+) was answered by process (\d+)\n$/)!;
+      numbers.push(Number(number));
+      pids.add(pid!);
+    }
+  }
+  expect(pids.size).toBeGreaterThanOrEqual(2);
+  expect(pids).not.toContain(String(child.pid));
+  expect(numbers.sort((a, b) => a - b)).toEqual(numbers.map((_, i) => i + 1));
+  child.kill('SIGTERM');
+  const { lines, stderr } = await end();
+  expect(lines.at(-1)).toBe(`${numbers.length} requests were answered`);
+  expect(stderr).toBe('');
+  for (const pid of pids) expect(isRunning(pid!)).toBe(false);
+});
+
+test('prefork-server: when it is killed, those who answer end too', async () => {
+  const { child, end } = start('prefork-server.mjs');
+  await once(child.stdout, 'data');
+  child.kill('SIGKILL');
+  await expect(end()).rejects.toThrow('SIGKILL'); // and it does come to an end: the children had its output open
+});
+
+test('parallel-copy: all files are there, and never more than four were copied at a time', async () => {
+  const scratch = mkdtempSync(join(tmpdir(), 'forklock-copy-'));
+  try {
+    const [from, to] = [join(scratch, 'from'), join(scratch, 'to')];
+    mkdirSync(join(from, 'a', 'b'), { recursive: true });
+    const paths = Array.from({ length: 12 }, (_, i) => join(['', 'a', 'a/b'][i % 3]!, `${i}.txt`));
+    for (const path of paths) writeFileSync(join(from, path), `this is ${path}\n`.repeat(1_000));
+    const { stdout } = await run('parallel-copy.mjs', from, to);
+    const most = Number(stdout.match(/^12 of 12 files were copied, at most (\d) at a time\n$/)?.[1]);
+    expect(most).toBeGreaterThanOrEqual(1);
+    expect(most).toBeLessThanOrEqual(4);
+    for (const path of paths) expect(readFileSync(join(to, path))).toEqual(readFileSync(join(from, path)));
+  } finally {
+    rmSync(scratch, { recursive: true });
+  }
+});
+
+test('print-under-lock: the lines of five processes are all there, whole', async () => {
+  const { lines } = await run('print-under-lock.mjs');
+  expect(lines.pop()).toBe('5 processes ended, with 0,0,0,0,0');
+  expect(lines).toHaveLength(5 * 20);
+  for (let i = 1; i <= 5; i++) {
+    const own = lines.filter((line) => line.startsWith(`printer ${i} `));
+    const pid = own[0]!.match(/ with pid (\d+) /)?.[1];
+    expect(own).toEqual(Array.from({ length: 20 }, (_, n) => `printer ${i} with pid ${pid} writes line ${n + 1}`));
+  }
+});
+
+test('daemon: it is gone when its parent has ended, also by SIGKILL', async () => {
+  const { lines } = await run('daemon.mjs');
+  const pids = [lines[0], lines[2]].map((line) => line!.match(/^ {2}daemon (\d+) works for process \d+$/)![1]);
+  expect(lines[1]).toBe('its parent ends by itself (exit code 0): the daemon is gone');
+  expect(lines[3]).toBe('its parent is killed (exit code -9): the daemon is gone');
+  for (const pid of pids) expect(isRunning(pid!)).toBe(false);
+});
+
+test('subclass: each process does its part, and the sum is right', async () => {
+  const { lines } = await run('subclass.mjs');
+  const parts = lines.flatMap((line) => line.match(/^primes from \d+ to \d+: (\d+) found by process \d+$/)?.[1] ?? []);
+  expect(parts).toEqual(['2762', '2371', '2260', '2199']);
+  expect(lines.at(-1)).toBe('9592 primes below 100000');
+});
+
+test('terminate-holder: the next one gets the lock, and puts in order what was half-done', async () => {
+  const { lines, stderr } = await run('terminate-holder.mjs');
+  expect(lines).toEqual([
+    'the last owner of the lock died: journal 100, ledger 0',
+    'the first one ended with -15, the second one with 0',
+    'journal 150, ledger 150, lock free: true',
+  ]);
+  expect(stderr.match(/FORKLOCK_OWNER_DIED/g)).toHaveLength(1);
 });

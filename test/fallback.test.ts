@@ -1,7 +1,8 @@
 import type { Condition, Lock } from 'forklock';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { Actor, type Mode, Troupe } from './support/actor.js';
+import { Actor, type Mode, PROCESSES, Troupe } from './support/actor.js';
 import { deaths } from './support/deaths.js';
+import { METHODS } from './support/processes.js';
 import { until } from './support/time.js';
 
 /**
@@ -24,11 +25,12 @@ const places: [title: string, modes: [Mode, Mode, Mode]][] = [
   ['threads', ['thread', 'thread', 'thread']],
   ['processes', ['process', 'process', 'process']],
   ['threads and processes', ['process', 'thread', 'process']],
+  ...METHODS.map((method): (typeof places)[number] => [`processes by ${method}`, [method, method, method]]),
 ];
 
 beforeAll(async () => {
   // The variable has got to the actors.
-  for (const mode of ['thread', 'process'] as const) {
+  for (const mode of ['thread', ...PROCESSES] as const) {
     const actor = await troupe.lend(mode);
     expect(await actor.run(() => process.env.FORKLOCK_PLAIN_FUTEX)).toBe('1');
   }

@@ -1,7 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { Barrier, Condition, Event, Lock, RWLock, Semaphore } from 'forklock';
 import { describe, expect, test } from 'vitest';
-import { Actor, type Mode } from './support/actor.js';
+import { Actor, type Mode, PROCESSES } from './support/actor.js';
 import { script } from './support/script.js';
 import { useTroupe } from './support/stage.js';
 import { freshName, share } from './support/subjects.js';
@@ -15,7 +15,7 @@ type SharedObject = Lock | Event | Semaphore | RWLock;
 
 const stale = { name: 'HandleError', code: 'ERR_FORKLOCK_INVALID_HANDLE' };
 
-describe('objects that are made and dropped', () => {
+describe.each(PROCESSES)('objects that are made and dropped: %s', (mode) => {
   // Each is a function of its own, because it is sent to the process as source.
   test('100,000 locks, closed or just dropped, leave no descriptor, mapping or memory', async () => {
     const { printed, code, stderr } = await script(
@@ -53,7 +53,7 @@ describe('objects that are made and dropped', () => {
         print({ before, after: usage() });
       },
       [],
-      gc,
+      { ...gc, mode },
     );
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     const [{ before, after }] = printed;
@@ -88,7 +88,7 @@ describe('objects that are made and dropped', () => {
         print({ before, during, after: usage() });
       },
       [],
-      gc,
+      { ...gc, mode },
     );
     expect(code).toBe(0);
     const [{ before, during, after }] = printed;
@@ -129,7 +129,7 @@ describe('objects that are made and dropped', () => {
         print([before, fds()]);
       },
       [],
-      gc,
+      { ...gc, mode },
     );
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     const [[before, after]] = printed;
@@ -155,30 +155,30 @@ describe('objects that are made and dropped', () => {
         print([before, fds()]);
       },
       [name],
-      gc,
+      { ...gc, mode },
     );
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(printed[0][1]).toBeLessThanOrEqual(printed[0][0]);
   });
+});
 
-  test('failing to open or to make does not leave descriptors either', async () => {
-    const name = freshName();
-    const event = new Event({ name });
-    const before = readdirSync('/proc/self/fd').length;
-    for (let i = 0; i < 200; i++) {
-      expect(() => new Lock({ name })).toThrow();
-      expect(() => Lock.from(event.handle.replace('event', 'lock'))).toThrow();
-      expect(() => Event.from(event.handle.replace(/:\d+$/, ':1'))).toThrow();
-      expect(() => Event.from(event.handle.replace(/:0:(\d+)$/, ':7:$1'))).toThrow();
-    }
-    expect(readdirSync('/proc/self/fd').length).toBeLessThanOrEqual(before + 2);
-    expect(event.isSet).toBe(false);
-    event.close();
-  });
+test('failing to open or to make does not leave descriptors either', async () => {
+  const name = freshName();
+  const event = new Event({ name });
+  const before = readdirSync('/proc/self/fd').length;
+  for (let i = 0; i < 200; i++) {
+    expect(() => new Lock({ name })).toThrow();
+    expect(() => Lock.from(event.handle.replace('event', 'lock'))).toThrow();
+    expect(() => Event.from(event.handle.replace(/:\d+$/, ':1'))).toThrow();
+    expect(() => Event.from(event.handle.replace(/:0:(\d+)$/, ':7:$1'))).toThrow();
+  }
+  expect(readdirSync('/proc/self/fd').length).toBeLessThanOrEqual(before + 2);
+  expect(event.isSet).toBe(false);
+  event.close();
 });
 
 describe('the handle of an object that is closed', () => {
-  for (const mode of ['process', 'thread'] as Mode[]) {
+  for (const mode of [...PROCESSES, 'thread'] as Mode[]) {
     test(`leads nowhere, not to the object that has its memory now, in a ${mode}`, async () => {
       const actor = await troupe.lend(mode);
       const makers: (() => SharedObject)[] = [
@@ -223,32 +223,27 @@ describe('the handle of an object that is closed', () => {
 });
 
 describe('an object whose creator', () => {
-  const ends: [title: string, mode: Mode, end: (actor: Actor) => Promise<unknown>][] = [
-    ['closes it', 'process', (actor) => actor.call('o', 'close')],
-    ['closes it', 'thread', (actor) => actor.call('o', 'close')],
-    ['was killed', 'process', (actor) => actor.kill()],
+  type End = [title: string, mode: Mode, end: (actor: Actor) => Promise<unknown>];
+  const ends: End[] = [
+    ...PROCESSES.map((mode) => ['was killed', mode, (actor) => actor.kill()] satisfies End),
     ['was terminated', 'thread', (actor) => actor.terminate()],
-    [
-      'ended by itself',
-      'process',
-      (actor) => {
-        actor.post(({ detach }) => detach());
-        return actor.exited;
-      },
-    ],
-    [
-      'ended by itself',
-      'thread',
-      (actor) => {
-        actor.post(({ detach }) => detach());
-        return actor.exited;
-      },
-    ],
+    ...([...PROCESSES, 'thread'] as const).flatMap((mode): End[] => [
+      ['closes it', mode, (actor) => actor.call('o', 'close')],
+      [
+        'ended by itself',
+        mode,
+        (actor) => {
+          actor.post(({ detach }) => detach());
+          return actor.exited;
+        },
+      ],
+    ]),
   ];
   for (const [title, mode, end] of ends) {
-    test(`${title} (a ${mode}) stays good for the others, and they can pass it on`, async () => {
+    test(`${title} (${mode}) stays good for the others, and they can pass it on`, async () => {
       const creator = await Actor.start(mode);
-      const [a, b, c] = (await troupe.lendAll(['process', 'thread', 'process'])) as [Actor, Actor, Actor];
+      const kind = mode === 'thread' ? 'process' : mode;
+      const [a, b, c] = (await troupe.lendAll([kind, 'thread', kind])) as [Actor, Actor, Actor];
       await creator.make('Semaphore', 'o', 1);
       await creator.run(({ get }) => get('o').handle); // so that it counts as given out
       const handle = String(await creator.read('o', 'handle'));
@@ -267,9 +262,9 @@ describe('an object whose creator', () => {
     });
   }
 
-  test('is gone takes its handle with it when nobody else had opened it', async () => {
-    const creator = await Actor.start('process');
-    const other = await troupe.lend('process');
+  test.each(PROCESSES)('is gone takes its handle with it when nobody else had opened it: %s', async (mode) => {
+    const creator = await Actor.start(mode);
+    const other = await troupe.lend(mode);
     await creator.make('Lock', 'o');
     const handle = String(await creator.read('o', 'handle'));
     await creator.kill();
@@ -295,7 +290,7 @@ test('a handle goes by workerData, nested as an object is in JSON', async () => 
   await actor.stop();
 });
 
-test('a handle goes by the environment, through a child to its own child, whose creator has ended meanwhile', async () => {
+test.each(PROCESSES)('a handle goes by the environment, through a child to its own child: %s', async (mode) => {
   const barrier = new Barrier(2);
   const { printed, code, stderr } = await script(
     async ({ forklock, require, print }) => {
@@ -317,48 +312,54 @@ test('a handle goes by the environment, through a child to its own child, whose 
       print(barrier.broken);
     },
     [],
-    { env: { FORKLOCK_TEST_HANDLE: barrier.handle } },
+    { mode, env: { FORKLOCK_TEST_HANDLE: barrier.handle } },
   );
   expect({ code, stderr, printed }).toEqual({ code: 0, stderr: '', printed: ['2', true] });
   expect(barrier.broken).toBe(true);
   barrier.close();
 });
 
-test('an object that was dropped after its handle was given out can still be opened', async () => {
-  const actor = await Actor.start('process', { execArgv: ['--expose-gc'] });
-  const handles = await actor.run(async ({ forklock }) => {
-    const handles: string[] = [];
-    for (let i = 0; i < 20; i++) handles.push(new forklock.Lock().handle);
-    for (let i = 0; i < 4; i++) {
-      (globalThis as { gc?: () => void }).gc!();
-      await new Promise((resolve) => setTimeout(resolve, 5));
+test.each(PROCESSES)(
+  'an object that was dropped after its handle was given out can still be opened: %s',
+  async (mode) => {
+    const actor = await Actor.start(mode, { execArgv: ['--expose-gc'] });
+    const handles = await actor.run(async ({ forklock }) => {
+      const handles: string[] = [];
+      for (let i = 0; i < 20; i++) handles.push(new forklock.Lock().handle);
+      for (let i = 0; i < 4; i++) {
+        (globalThis as { gc?: () => void }).gc!();
+        await new Promise((resolve) => setTimeout(resolve, 5));
+      }
+      for (let i = 0; i < 100; i++) new forklock.Lock().close();
+      return handles;
+    });
+    for (const handle of handles) {
+      const lock = Lock.from(handle);
+      expect(lock.tryAcquire()).toBe(true);
+      lock.release();
+      lock.close();
     }
-    for (let i = 0; i < 100; i++) new forklock.Lock().close();
-    return handles;
-  });
-  for (const handle of handles) {
-    const lock = Lock.from(handle);
-    expect(lock.tryAcquire()).toBe(true);
-    lock.release();
-    lock.close();
-  }
-  await actor.stop();
-});
+    await actor.stop();
+  },
+);
 
-test("a condition's own lock lives as long as the condition, and can be shared by its own handle", async () => {
-  const condition = new Condition();
-  const actor = await troupe.lend('process');
-  await actor.open('RLock', 'o', condition.lock.handle);
-  await actor.call('o', 'acquire');
-  expect(condition.lock.locked).toBe(true);
-  expect(condition.tryAcquire()).toBe(false);
-  await actor.call('o', 'release');
-  expect(condition.tryAcquire()).toBe(true);
-  condition.release();
-  condition.close();
-  expect(() => condition.lock.locked).toThrow(expect.objectContaining({ code: 'ERR_FORKLOCK_CLOSED' }));
-  expect(await actor.call('o', 'tryAcquire')).toBe(true);
-});
+test.each(PROCESSES)(
+  "a condition's own lock lives as long as the condition, shared by its own handle: %s",
+  async (mode) => {
+    const condition = new Condition();
+    const actor = await troupe.lend(mode);
+    await actor.open('RLock', 'o', condition.lock.handle);
+    await actor.call('o', 'acquire');
+    expect(condition.lock.locked).toBe(true);
+    expect(condition.tryAcquire()).toBe(false);
+    await actor.call('o', 'release');
+    expect(condition.tryAcquire()).toBe(true);
+    condition.release();
+    condition.close();
+    expect(() => condition.lock.locked).toThrow(expect.objectContaining({ code: 'ERR_FORKLOCK_CLOSED' }));
+    expect(await actor.call('o', 'tryAcquire')).toBe(true);
+  },
+);
 
 test('the slots of participants that have ended are used again', async () => {
   const lock = new Lock();
@@ -374,37 +375,43 @@ test('the slots of participants that have ended are used again', async () => {
   lock.close();
 });
 
-test('an object that one has open twice is one object, and lives until both are closed', async () => {
-  const actor = await troupe.lend('process');
-  const lock = await share('Lock', 'handle', [actor]);
-  const first = Lock.from(lock.handle);
-  const second = Lock.from(lock.handle);
-  first.close();
-  expect(second.tryAcquire()).toBe(true);
-  expect(await actor.call('o', 'tryAcquire')).toBe(false);
-  second.release();
-  second.close();
-  expect(lock.tryAcquire()).toBe(true);
-});
+test.each(PROCESSES)(
+  'an object that one has open twice is one object, and lives until both are closed: %s',
+  async (mode) => {
+    const actor = await troupe.lend(mode);
+    const lock = await share('Lock', 'handle', [actor]);
+    const first = Lock.from(lock.handle);
+    const second = Lock.from(lock.handle);
+    first.close();
+    expect(second.tryAcquire()).toBe(true);
+    expect(await actor.call('o', 'tryAcquire')).toBe(false);
+    second.release();
+    second.close();
+    expect(lock.tryAcquire()).toBe(true);
+  },
+);
 
-test('a view that somebody has kept is not given to another array when its object is collected', async () => {
-  const { printed } = await script(
-    async ({ forklock, print }) => {
-      const views: Int32Array[] = [];
-      for (let i = 0; i < 50; i++) {
-        const { view } = new forklock.RawArray('int32', 8);
-        view.fill(i);
-        views.push(view);
-      }
-      for (let i = 0; i < 5; i++) {
-        (globalThis as { gc?: () => void }).gc!();
-        await new Promise((resolve) => setTimeout(resolve, 5));
-      }
-      const others = Array.from({ length: 200 }, () => new forklock.RawArray('int32', 8).fill(-1));
-      print([others.length, views.filter((view, i) => view.some((element) => element !== i)).length]);
-    },
-    [],
-    gc,
-  );
-  expect(printed).toEqual([[200, 0]]);
-});
+test.each(PROCESSES)(
+  'a view that is kept is not given to another array when its object is collected: %s',
+  async (mode) => {
+    const { printed } = await script(
+      async ({ forklock, print }) => {
+        const views: Int32Array[] = [];
+        for (let i = 0; i < 50; i++) {
+          const { view } = new forklock.RawArray('int32', 8);
+          view.fill(i);
+          views.push(view);
+        }
+        for (let i = 0; i < 5; i++) {
+          (globalThis as { gc?: () => void }).gc!();
+          await new Promise((resolve) => setTimeout(resolve, 5));
+        }
+        const others = Array.from({ length: 200 }, () => new forklock.RawArray('int32', 8).fill(-1));
+        print([others.length, views.filter((view, i) => view.some((element) => element !== i)).length]);
+      },
+      [],
+      { ...gc, mode },
+    );
+    expect(printed).toEqual([[200, 0]]);
+  },
+);

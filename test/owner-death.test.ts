@@ -1,7 +1,7 @@
 import { Lock, RWLock, Semaphore } from 'forklock';
 import { afterAll, describe, expect, test } from 'vitest';
 import { Actor, type Mode } from './support/actor.js';
-import { deaths } from './support/deaths.js';
+import { type Death, deaths, withEveryProcess } from './support/deaths.js';
 import { useTroupe } from './support/stage.js';
 import { type ClassName, type Form, freshName, Party, share } from './support/subjects.js';
 import { until } from './support/time.js';
@@ -35,13 +35,20 @@ async function recovered<T>(next: Promise<T>, start?: number): Promise<T> {
   return result;
 }
 
-const waiters: { mode: Mode; form: Form; title: string }[] = (['process', 'thread'] as const).flatMap((mode) =>
-  (['sync', 'async'] as const).map((form) => ({
-    mode,
-    form,
-    title: `a ${form} waiter in ${mode === 'process' ? 'another process' : 'a thread'}`,
-  })),
-);
+interface Waiter {
+  mode: Mode;
+  form: Form;
+  title: string;
+}
+
+const waitersIn = (mode: Mode, where: string): Waiter[] =>
+  (['sync', 'async'] as const).map((form) => ({ mode, form, title: `a ${form} waiter in ${where}` }));
+
+const waiters = [...waitersIn('process', 'another process'), ...waitersIn('thread', 'a thread')];
+
+/** Who waits: those of the same kind, where that is a `Process`. */
+const waitersFor = ({ mode }: Death): Waiter[] =>
+  mode === 'process' || mode === 'thread' ? waiters : waitersIn(mode, 'another such process');
 
 interface Holding {
   title: string;
@@ -100,7 +107,7 @@ const waitingOn = (object: any, cls: ClassName): number => (cls === 'Condition' 
 for (const holding of holdings) {
   describe(holding.title, () => {
     for (const [i, death] of deaths.entries()) {
-      for (const [j, waiter] of waiters.entries()) {
+      for (const [j, waiter] of waitersFor(death).entries()) {
         const sharing = (i + j) % 2 ? 'name' : 'handle';
         test(`${death.title} leaves it to ${waiter.title}, by ${sharing}`, async () => {
           const [victim, other] = await Promise.all([Actor.start(death.mode), troupe.lend(waiter.mode)]);
@@ -113,7 +120,7 @@ for (const holding of holdings) {
           const start = performance.now();
           const died = death.die(victim);
           expect(await recovered(acquired, death === deaths[0] ? start : undefined)).toBe(true);
-          await died;
+          expect(await died).toEqual(death.exit);
           expect(waitingOn(object, cls)).toBe(0);
 
           const owned = cls === 'Condition' ? 'o.lock' : 'o';
@@ -146,281 +153,6 @@ for (const holding of holdings) {
   });
 }
 
-describe('a lock whose owner died with nobody waiting', () => {
-  for (const sharing of ['handle', 'name'] as const) {
-    test(`is free, says so, and goes to the next tryAcquire(), by ${sharing}`, async () => {
-      const [victim, other] = await Promise.all([Actor.start('process'), troupe.lend('process')]);
-      const lock = await share('Lock', sharing, [victim, other]);
-      await victim.call('o', 'acquire');
-      await victim.kill();
-      expect(lock.locked).toBe(false);
-      expect(lock.owner).toBeNull();
-      expect(lock.ownerDied).toBe(true);
-      expect(String(lock)).toContain('ownerDied: true');
-      expect(() => lock.release()).toThrow(expect.objectContaining({ code: 'ERR_FORKLOCK_NOT_OWNER' }));
-      expect(await other.call('o', 'tryAcquire')).toBe(true);
-      expect(lock.ownerDied).toBe(true);
-      expect(lock.tryAcquire()).toBe(false);
-      await other.call('o', 'release');
-      expect(lock.ownerDied).toBe(false);
-    });
-  }
-
-  test('a named lock of a dead holder is free for who opens it afterwards', async () => {
-    const name = freshName();
-    const victim = await Actor.start('process');
-    await victim.make('Lock', 'o', { name });
-    await victim.call('o', 'acquire');
-    await victim.kill();
-    const other = await troupe.lend('process');
-    await other.make('Lock', 'o', { name });
-    expect(await other.read('o', 'locked')).toBe(false);
-    expect(await other.call('o', 'acquire', 0)).toBe(true);
-    expect(await other.read('o', 'ownerDied')).toBe(true);
-    await until(async () => (await other.run(({ warnings }) => warnings.length)) === 1);
-    const [warning] = await other.run(({ warnings }) => warnings);
-    expect(warning!.message).toContain(`the Lock '${name}' (pid ${victim.pid})`);
-  });
-
-  test('recover() frees it and forgets the death', async () => {
-    const [victim, other] = await Promise.all([Actor.start('process'), troupe.lend('process')]);
-    const lock = await share('Lock', 'handle', [victim, other]);
-    await victim.call('o', 'acquire');
-    await victim.kill();
-    expect(lock.recover()).toBe(true);
-    expect(lock.recover()).toBe(false);
-    expect(lock.ownerDied).toBe(false);
-    expect(await other.call('o', 'tryAcquire')).toBe(true);
-    expect(await other.read('o', 'ownerDied')).toBe(false);
-  });
-
-  test('ownerDied ends with the owner that was told calling recover(), and it still holds the lock', async () => {
-    const [victim, other] = await Promise.all([Actor.start('process'), troupe.lend('process')]);
-    const lock = await share('Lock', 'handle', [victim, other]);
-    await victim.call('o', 'acquire');
-    await victim.kill();
-    await other.call('o', 'acquire');
-    expect(await other.call('o', 'recover')).toBe(true);
-    expect(lock.ownerDied).toBe(false);
-    expect(lock.owner?.pid).toBe(other.pid);
-  });
-
-  test('an owner that dies before it has put right what it was told of leaves that to the next', async () => {
-    const [first, second, other] = await Promise.all([
-      Actor.start('process'),
-      Actor.start('thread'),
-      troupe.lend('process'),
-    ]);
-    const lock = await share('Lock', 'handle', [first, second, other]);
-    await first.call('o', 'acquire');
-    await first.kill();
-    expect(await second.call('o', 'acquire')).toBe(true);
-    expect(lock.ownerDied).toBe(true);
-    await second.terminate();
-    expect(await other.call('o', 'acquire')).toBe(true);
-    expect(await other.read('o', 'ownerDied')).toBe(true);
-    await other.call('o', 'release');
-    expect(lock.ownerDied).toBe(false);
-  });
-
-  test('a recursive lock starts again at depth 1', async () => {
-    const [victim, other] = await Promise.all([Actor.start('process'), troupe.lend('thread')]);
-    const lock = await share('RLock', 'handle', [victim, other]);
-    for (let i = 0; i < 4; i++) await victim.call('o', 'acquire');
-    expect(lock.depth).toBe(4);
-    await victim.kill();
-    expect(lock.depth).toBe(0);
-    await other.call('o', 'acquire');
-    expect(lock.depth).toBe(1);
-    await other.call('o', 'release');
-    expect(lock.locked).toBe(false);
-  });
-
-  test('a living owner is never taken for dead, though other participants end all the time', async () => {
-    const [holder, other] = await troupe.lendAll(['process', 'thread']);
-    const lock = await share('Lock', 'handle', [holder!, other!]);
-    await holder!.call('o', 'acquire');
-    const acquired = other!.call('o', 'acquire');
-    await until(() => lock.waiting === 1);
-    for (const mode of ['process', 'thread', 'process'] as const) {
-      const passing = await Actor.start(mode);
-      await passing.open('Lock', 'o', lock.handle);
-      expect(await passing.call('o', 'acquire', 5)).toBe(false);
-      await passing.stop();
-    }
-    expect(lock.owner?.pid).toBe(holder!.pid);
-    expect(lock.waiting).toBe(1);
-    await holder!.call('o', 'release');
-    expect(await acquired).toBe(true);
-    expect(lock.ownerDied).toBe(false);
-  });
-});
-
-describe("onOwnerDied: 'throw'", () => {
-  for (const [cls, side] of [
-    ['Lock', 'o'],
-    ['RLock', 'o'],
-    ['RWLock', 'o.write'],
-    ['RWLock', 'o.read'],
-  ] as const) {
-    for (const form of ['sync', 'async'] as const) {
-      test(`${cls}, ${side}, ${form}: throws for waiters and comers until recover(), without taking it`, async () => {
-        const [victim, a, b] = await Promise.all([
-          Actor.start('process'),
-          troupe.lend('process'),
-          troupe.lend('thread'),
-        ]);
-        const object = await share(cls, 'handle', [victim, a, b], [], { onOwnerDied: 'throw' });
-        const parties = [a, b].map((actor) => new Party(actor, form, side));
-        await victim.call(cls === 'RWLock' ? 'o.write' : 'o', 'acquire');
-        const rejected = parties.map((party) =>
-          expect(party.acquire()).rejects.toMatchObject({
-            name: 'OwnerDiedError',
-            code: 'ERR_FORKLOCK_OWNER_DIED',
-            pid: victim.pid,
-            message: expect.stringContaining(`pid ${victim.pid}`),
-          }),
-        );
-        await until(() => object.waiting === 2);
-        await victim.kill();
-        await recovered(Promise.all(rejected));
-        expect(object.waiting).toBe(0);
-        for (const party of parties) {
-          await expect(party.acquire(10)).rejects.toMatchObject({ name: 'OwnerDiedError', pid: victim.pid });
-          await expect(party.hold()).rejects.toMatchObject({ name: 'OwnerDiedError' });
-          await expect(party.tryAcquire()).rejects.toMatchObject({ name: 'OwnerDiedError' });
-        }
-        expect(object.ownerDied).toBe(true);
-        expect(await a.call('o', 'recover')).toBe(true);
-        expect(object.ownerDied).toBe(false);
-        expect(await b.call('o', 'recover')).toBe(false);
-        expect(await parties[0]!.acquire()).toBe(true);
-        expect(await a.read('o', 'ownerDied')).toBe(false);
-        await parties[0]!.release();
-        expect(await parties[1]!.acquire()).toBe(true);
-      });
-    }
-  }
-});
-
-describe('Semaphore', () => {
-  test('all permits of a dead participant come back, and only those', async () => {
-    const [victim, other] = await Promise.all([Actor.start('process'), troupe.lend('process')]);
-    const object = await share('Semaphore', 'handle', [victim, other], [5], { recover: true });
-    for (let i = 0; i < 3; i++) await victim.call('o', 'acquire');
-    await other.call('o', 'acquire');
-    expect(object.value).toBe(1);
-    await victim.kill();
-    expect(object.value).toBe(4);
-    for (let i = 0; i < 4; i++) expect(await other.call('o', 'tryAcquire')).toBe(true);
-    expect(await other.call('o', 'tryAcquire')).toBe(false);
-    await other.call('o', 'release', 5);
-    expect(object.value).toBe(5);
-  });
-
-  test('several waiters share the permits of one death', async () => {
-    const [victim, a, b] = await Promise.all([Actor.start('process'), troupe.lend('process'), troupe.lend('thread')]);
-    const object = await share('Semaphore', 'name', [victim, a, b], [3], { recover: true });
-    for (let i = 0; i < 3; i++) await victim.call('o', 'acquire');
-    const acquired = [new Party(a, 'sync').acquire(), b.call('o', 'acquireAsync'), b.call('o', 'acquireAsync')];
-    await until(() => object.waiting === 3);
-    await victim.kill();
-    expect(await recovered(Promise.all(acquired))).toEqual([true, true, true]);
-    expect(object.value).toBe(0);
-  });
-
-  test('a bounded one recovers as well', async () => {
-    const [victim, other] = await Promise.all([Actor.start('thread'), troupe.lend('process')]);
-    const object = await share('BoundedSemaphore', 'name', [victim, other], [2], { recover: true });
-    await victim.call('o', 'acquire');
-    await victim.call('o', 'acquire');
-    const acquired = other.call('o', 'acquireAsync');
-    await until(() => object.waiting === 1);
-    await victim.terminate();
-    expect(await recovered(acquired)).toBe(true);
-    expect(object.value).toBe(1);
-  });
-
-  test('without recover the permits of the dead are lost, as documented', async () => {
-    const [victim, other] = await Promise.all([Actor.start('process'), troupe.lend('process')]);
-    const object = await share('Semaphore', 'handle', [victim, other], [2]);
-    await victim.call('o', 'acquire');
-    await victim.kill();
-    expect(object.value).toBe(1);
-  });
-});
-
-describe('Condition', () => {
-  for (const [mode, form] of [
-    ['process', 'sync'],
-    ['process', 'async'],
-    ['thread', 'sync'],
-    ['thread', 'async'],
-  ] as const) {
-    /** A victim that waits first, and another that waits after it. */
-    const wait = (actor: Actor, form: Form): Promise<boolean> =>
-      actor.run(
-        async ({ get }, form) =>
-          form === 'sync' ? get('o').with(() => get('o').wait()) : get('o').withAsync(() => get('o').waitAsync()),
-        form,
-      );
-
-    const stage = async () => {
-      const [victim, other, notifier] = await Promise.all([
-        Actor.start(mode),
-        troupe.lend('process'),
-        troupe.lend('thread'),
-      ]);
-      const condition = await share('Condition', 'handle', [victim, other, notifier], [undefined]);
-      wait(victim, form).catch(() => {});
-      await until(() => condition.waiting === 1);
-      const second = wait(other, form);
-      await until(() => condition.waiting === 2);
-      return { victim, notifier, condition, second };
-    };
-    const notify = (notifier: Actor, n: number): Promise<number> =>
-      notifier.run(({ get }, n) => get('o').with(() => get('o').notify(n)), n);
-
-    test(`a waiter that was killed does not count, hang notify() or swallow it: ${mode}, ${form}`, async () => {
-      const { victim, notifier, condition, second } = await stage();
-      await victim.stop();
-      await until(() => condition.waiting === 1);
-      expect(await notify(notifier, 1)).toBe(1);
-      expect(await second).toBe(true);
-      expect(await notify(notifier, 9)).toBe(0);
-    });
-
-    test(`a notification whose waiter is killed before it has the lock reaches the next: ${mode}, ${form}`, async () => {
-      const { victim, notifier, condition, second } = await stage();
-      await notifier.call('o', 'acquire');
-      expect(await notifier.call('o', 'notify', 1)).toBe(1); // the longest wait is the victim's
-      await until(() => condition.lock.waiting === 1); // it wants the lock, which is held
-      await victim.stop();
-      await notifier.call('o', 'release');
-      expect(await second).toBe(true);
-      expect(condition.lock.locked).toBe(false);
-    });
-  }
-
-  test('a waiter gets the lock back from a holder that died, and is told', async () => {
-    const [victim, other] = await Promise.all([Actor.start('process'), troupe.lend('process')]);
-    const condition = await share('Condition', 'handle', [victim, other], [undefined]);
-    const told = other.run(({ get }) =>
-      get('o').with(() => {
-        const notified = get('o').wait();
-        return [notified, get('o').lock.ownerDied];
-      }),
-    );
-    await until(() => condition.waiting === 1);
-    await victim.call('o', 'acquire');
-    await victim.call('o', 'notify');
-    await until(() => condition.lock.waiting === 1);
-    await victim.kill();
-    expect(await told).toEqual([true, true]);
-    expect(condition.lock.ownerDied).toBe(false);
-  });
-});
-
 describe('Barrier', () => {
   // A wait that is pending keeps its process alive, so none ends by itself.
   for (const death of deaths.filter(({ title }) => !title.endsWith('ends by itself'))) {
@@ -438,7 +170,7 @@ describe('Barrier', () => {
           expect(new Party(actor, form).wait()).rejects.toMatchObject({ name: 'BrokenBarrierError' }),
         );
         await until(() => barrier.waiting === 3);
-        await death.die(victim);
+        expect(await death.die(victim)).toEqual(death.exit);
         await recovered(Promise.all(rejected));
         expect(barrier.broken).toBe(true);
         barrier.reset();
@@ -446,93 +178,364 @@ describe('Barrier', () => {
       });
     }
   }
-
-  test('a party that dies in a sync wait breaks it too', async () => {
-    const [victim, a] = await Promise.all([Actor.start('process'), troupe.lend('process')]);
-    const barrier = await share('Barrier', 'name', [victim, a], [3]);
-    victim.call('o', 'wait').catch(() => {});
-    await until(() => barrier.waiting === 1);
-    const rejected = expect(new Party(a, 'sync').wait()).rejects.toMatchObject({ name: 'BrokenBarrierError' });
-    await until(() => barrier.waiting === 2);
-    await victim.kill();
-    await recovered(rejected);
-  });
-
-  test('a party that dies after it got through breaks nothing', async () => {
-    const [victim, a, b] = await Promise.all([Actor.start('process'), troupe.lend('process'), troupe.lend('thread')]);
-    const barrier = await share('Barrier', 'handle', [victim, a, b], [2]);
-    expect((await Promise.all([victim.call('o', 'wait'), a.call('o', 'wait')])).sort()).toEqual([0, 1]);
-    await victim.kill();
-    expect((await Promise.all([a.call('o', 'wait'), b.call('o', 'wait')])).sort()).toEqual([0, 1]);
-    expect(barrier.broken).toBe(false);
-  });
-
-  test('a party that dies in its action breaks the round', async () => {
-    const [victim, a] = await Promise.all([Actor.start('process'), troupe.lend('process')]);
-    const barrier = await share('Barrier', 'handle', [victim, a], [2]);
-    const rejected = expect(a.call('o', 'wait')).rejects.toMatchObject({ name: 'BrokenBarrierError' });
-    await until(() => barrier.waiting === 1);
-    victim.post(
-      ({ forklock }, handle) => forklock.Barrier.from(handle, { action: () => process.exit(1) }).wait(),
-      barrier.handle,
-    );
-    await victim.exited;
-    await recovered(rejected);
-  });
 });
 
-describe('waiters that die', () => {
-  for (const [title, cls, args, path] of [
-    ['Lock', 'Lock', [], 'o'],
-    ['RLock', 'RLock', [], 'o'],
-    ['Semaphore', 'Semaphore', [1], 'o'],
-    ['RWLock', 'RWLock', [], 'o.write'],
-  ] as const) {
-    for (const form of ['sync', 'async'] as const) {
-      test(`${title}: a killed ${form} waiter neither counts nor takes a wake with it`, async () => {
-        const [holder, other] = await troupe.lendAll(['process', 'process']);
-        const victims = await Promise.all([Actor.start('process'), Actor.start('thread')]);
-        const object = await share(cls, 'handle', [holder!, other!, ...victims], [...args]);
-        await holder!.call(path, 'acquire');
-        for (const victim of victims) new Party(victim, form, path).acquire().catch(() => {});
-        await until(() => object.waiting === 2);
-        const next = new Party(other!, form, path).acquire();
-        await until(() => object.waiting === 3);
-        // The release may wake the victims just before they are killed.
-        const stopped = victims.map((victim) => victim.stop());
-        await holder!.call(path, 'release');
-        await Promise.all(stopped);
-        expect(await recovered(next)).toBe(true);
-        expect(object.waiting).toBe(0);
+withEveryProcess((kind, title) => {
+  describe(`a lock whose owner died with nobody waiting, ${title}`, () => {
+    for (const sharing of ['handle', 'name'] as const) {
+      test(`is free, says so, and goes to the next tryAcquire(), by ${sharing}`, async () => {
+        const [victim, other] = await Promise.all([Actor.start(kind), troupe.lend(kind)]);
+        const lock = await share('Lock', sharing, [victim, other]);
+        await victim.call('o', 'acquire');
+        await victim.kill();
+        expect(lock.locked).toBe(false);
+        expect(lock.owner).toBeNull();
+        expect(lock.ownerDied).toBe(true);
+        expect(String(lock)).toContain('ownerDied: true');
+        expect(() => lock.release()).toThrow(expect.objectContaining({ code: 'ERR_FORKLOCK_NOT_OWNER' }));
+        expect(await other.call('o', 'tryAcquire')).toBe(true);
+        expect(lock.ownerDied).toBe(true);
+        expect(lock.tryAcquire()).toBe(false);
+        await other.call('o', 'release');
+        expect(lock.ownerDied).toBe(false);
       });
     }
-  }
-});
 
-for (const form of ['sync', 'async'] as const) {
-  test(`a killed holder does not take the news with it in an async wait of its own, ${form}`, async () => {
-    const [heir] = await troupe.lendAll(['process']);
-    for (let i = 0; i < 25; i++) {
-      const holder = await Actor.start('process');
-      const lock = await share('Lock', 'handle', [holder, heir!]);
-      const event = await share('Event', 'handle', [holder], []);
-      await holder.open('Lock', 'l', lock.handle);
-      await holder.open('Event', 'e', event.handle);
-      await holder.call('l', 'acquire');
-      holder.post(({ get }) => get('e').waitAsync());
-      await heir!.open('Lock', 'l', lock.handle);
-      const next = new Party(heir!, form, 'l').acquire();
-      await until(() => lock.waiting === 1 && event.waiting === 1);
-      const killed = performance.now();
-      await holder.kill();
-      expect(await next).toBe(true);
-      // The wake-up that was lost left async waits pending for ever, and sync ones until a slice was over.
-      expect(performance.now() - killed).toBeLessThan(5000);
-      await heir!.call('l', 'release');
-      await heir!.clear();
+    test('a named lock of a dead holder is free for who opens it afterwards', async () => {
+      const name = freshName();
+      const victim = await Actor.start(kind);
+      await victim.make('Lock', 'o', { name });
+      await victim.call('o', 'acquire');
+      await victim.kill();
+      const other = await troupe.lend(kind);
+      await other.make('Lock', 'o', { name });
+      expect(await other.read('o', 'locked')).toBe(false);
+      expect(await other.call('o', 'acquire', 0)).toBe(true);
+      expect(await other.read('o', 'ownerDied')).toBe(true);
+      await until(async () => (await other.run(({ warnings }) => warnings.length)) === 1);
+      const [warning] = await other.run(({ warnings }) => warnings);
+      expect(warning!.message).toContain(`the Lock '${name}' (pid ${victim.pid})`);
+    });
+
+    test('recover() frees it and forgets the death', async () => {
+      const [victim, other] = await Promise.all([Actor.start(kind), troupe.lend(kind)]);
+      const lock = await share('Lock', 'handle', [victim, other]);
+      await victim.call('o', 'acquire');
+      await victim.kill();
+      expect(lock.recover()).toBe(true);
+      expect(lock.recover()).toBe(false);
+      expect(lock.ownerDied).toBe(false);
+      expect(await other.call('o', 'tryAcquire')).toBe(true);
+      expect(await other.read('o', 'ownerDied')).toBe(false);
+    });
+
+    test('ownerDied ends with the owner that was told calling recover(), and it still holds the lock', async () => {
+      const [victim, other] = await Promise.all([Actor.start(kind), troupe.lend(kind)]);
+      const lock = await share('Lock', 'handle', [victim, other]);
+      await victim.call('o', 'acquire');
+      await victim.kill();
+      await other.call('o', 'acquire');
+      expect(await other.call('o', 'recover')).toBe(true);
+      expect(lock.ownerDied).toBe(false);
+      expect(lock.owner?.pid).toBe(other.pid);
+    });
+
+    test('an owner that dies before it has put right what it was told of leaves that to the next', async () => {
+      const [first, second, other] = await Promise.all([Actor.start(kind), Actor.start('thread'), troupe.lend(kind)]);
+      const lock = await share('Lock', 'handle', [first, second, other]);
+      await first.call('o', 'acquire');
+      await first.kill();
+      expect(await second.call('o', 'acquire')).toBe(true);
+      expect(lock.ownerDied).toBe(true);
+      await second.terminate();
+      expect(await other.call('o', 'acquire')).toBe(true);
+      expect(await other.read('o', 'ownerDied')).toBe(true);
+      await other.call('o', 'release');
+      expect(lock.ownerDied).toBe(false);
+    });
+
+    test('a recursive lock starts again at depth 1', async () => {
+      const [victim, other] = await Promise.all([Actor.start(kind), troupe.lend('thread')]);
+      const lock = await share('RLock', 'handle', [victim, other]);
+      for (let i = 0; i < 4; i++) await victim.call('o', 'acquire');
+      expect(lock.depth).toBe(4);
+      await victim.kill();
+      expect(lock.depth).toBe(0);
+      await other.call('o', 'acquire');
+      expect(lock.depth).toBe(1);
+      await other.call('o', 'release');
+      expect(lock.locked).toBe(false);
+    });
+
+    test('a living owner is never taken for dead, though other participants end all the time', async () => {
+      const [holder, other] = await troupe.lendAll([kind, 'thread']);
+      const lock = await share('Lock', 'handle', [holder!, other!]);
+      await holder!.call('o', 'acquire');
+      const acquired = other!.call('o', 'acquire');
+      await until(() => lock.waiting === 1);
+      for (const mode of [kind, 'thread', kind] as const) {
+        const passing = await Actor.start(mode);
+        await passing.open('Lock', 'o', lock.handle);
+        expect(await passing.call('o', 'acquire', 5)).toBe(false);
+        await passing.stop();
+      }
+      expect(lock.owner?.pid).toBe(holder!.pid);
+      expect(lock.waiting).toBe(1);
+      await holder!.call('o', 'release');
+      expect(await acquired).toBe(true);
+      expect(lock.ownerDied).toBe(false);
+    });
+  });
+
+  describe(`onOwnerDied: 'throw', ${title}`, () => {
+    for (const [cls, side] of [
+      ['Lock', 'o'],
+      ['RLock', 'o'],
+      ['RWLock', 'o.write'],
+      ['RWLock', 'o.read'],
+    ] as const) {
+      for (const form of ['sync', 'async'] as const) {
+        test(`${cls}, ${side}, ${form}: throws for waiters and comers until recover(), without taking it`, async () => {
+          const [victim, a, b] = await Promise.all([Actor.start(kind), troupe.lend(kind), troupe.lend('thread')]);
+          const object = await share(cls, 'handle', [victim, a, b], [], { onOwnerDied: 'throw' });
+          const parties = [a, b].map((actor) => new Party(actor, form, side));
+          await victim.call(cls === 'RWLock' ? 'o.write' : 'o', 'acquire');
+          const rejected = parties.map((party) =>
+            expect(party.acquire()).rejects.toMatchObject({
+              name: 'OwnerDiedError',
+              code: 'ERR_FORKLOCK_OWNER_DIED',
+              pid: victim.pid,
+              message: expect.stringContaining(`pid ${victim.pid}`),
+            }),
+          );
+          await until(() => object.waiting === 2);
+          await victim.kill();
+          await recovered(Promise.all(rejected));
+          expect(object.waiting).toBe(0);
+          for (const party of parties) {
+            await expect(party.acquire(10)).rejects.toMatchObject({ name: 'OwnerDiedError', pid: victim.pid });
+            await expect(party.hold()).rejects.toMatchObject({ name: 'OwnerDiedError' });
+            await expect(party.tryAcquire()).rejects.toMatchObject({ name: 'OwnerDiedError' });
+          }
+          expect(object.ownerDied).toBe(true);
+          expect(await a.call('o', 'recover')).toBe(true);
+          expect(object.ownerDied).toBe(false);
+          expect(await b.call('o', 'recover')).toBe(false);
+          expect(await parties[0]!.acquire()).toBe(true);
+          expect(await a.read('o', 'ownerDied')).toBe(false);
+          await parties[0]!.release();
+          expect(await parties[1]!.acquire()).toBe(true);
+        });
+      }
     }
   });
-}
+
+  describe(`Semaphore, ${title}`, () => {
+    test('all permits of a dead participant come back, and only those', async () => {
+      const [victim, other] = await Promise.all([Actor.start(kind), troupe.lend(kind)]);
+      const object = await share('Semaphore', 'handle', [victim, other], [5], { recover: true });
+      for (let i = 0; i < 3; i++) await victim.call('o', 'acquire');
+      await other.call('o', 'acquire');
+      expect(object.value).toBe(1);
+      await victim.kill();
+      expect(object.value).toBe(4);
+      for (let i = 0; i < 4; i++) expect(await other.call('o', 'tryAcquire')).toBe(true);
+      expect(await other.call('o', 'tryAcquire')).toBe(false);
+      await other.call('o', 'release', 5);
+      expect(object.value).toBe(5);
+    });
+
+    test('several waiters share the permits of one death', async () => {
+      const [victim, a, b] = await Promise.all([Actor.start(kind), troupe.lend(kind), troupe.lend('thread')]);
+      const object = await share('Semaphore', 'name', [victim, a, b], [3], { recover: true });
+      for (let i = 0; i < 3; i++) await victim.call('o', 'acquire');
+      const acquired = [new Party(a, 'sync').acquire(), b.call('o', 'acquireAsync'), b.call('o', 'acquireAsync')];
+      await until(() => object.waiting === 3);
+      await victim.kill();
+      expect(await recovered(Promise.all(acquired))).toEqual([true, true, true]);
+      expect(object.value).toBe(0);
+    });
+
+    test('a bounded one recovers as well', async () => {
+      const [victim, other] = await Promise.all([Actor.start('thread'), troupe.lend(kind)]);
+      const object = await share('BoundedSemaphore', 'name', [victim, other], [2], { recover: true });
+      await victim.call('o', 'acquire');
+      await victim.call('o', 'acquire');
+      const acquired = other.call('o', 'acquireAsync');
+      await until(() => object.waiting === 1);
+      await victim.terminate();
+      expect(await recovered(acquired)).toBe(true);
+      expect(object.value).toBe(1);
+    });
+
+    test('without recover the permits of the dead are lost, as documented', async () => {
+      const [victim, other] = await Promise.all([Actor.start(kind), troupe.lend(kind)]);
+      const object = await share('Semaphore', 'handle', [victim, other], [2]);
+      await victim.call('o', 'acquire');
+      await victim.kill();
+      expect(object.value).toBe(1);
+    });
+  });
+
+  describe(`Condition, ${title}`, () => {
+    for (const [mode, form] of [
+      [kind, 'sync'],
+      [kind, 'async'],
+      ['thread', 'sync'],
+      ['thread', 'async'],
+    ] as const) {
+      /** A victim that waits first, and another that waits after it. */
+      const wait = (actor: Actor, form: Form): Promise<boolean> =>
+        actor.run(
+          async ({ get }, form) =>
+            form === 'sync' ? get('o').with(() => get('o').wait()) : get('o').withAsync(() => get('o').waitAsync()),
+          form,
+        );
+
+      const stage = async () => {
+        const [victim, other, notifier] = await Promise.all([
+          Actor.start(mode),
+          troupe.lend(kind),
+          troupe.lend('thread'),
+        ]);
+        const condition = await share('Condition', 'handle', [victim, other, notifier], [undefined]);
+        wait(victim, form).catch(() => {});
+        await until(() => condition.waiting === 1);
+        const second = wait(other, form);
+        await until(() => condition.waiting === 2);
+        return { victim, notifier, condition, second };
+      };
+      const notify = (notifier: Actor, n: number): Promise<number> =>
+        notifier.run(({ get }, n) => get('o').with(() => get('o').notify(n)), n);
+
+      test(`a waiter that was killed does not count, hang notify() or swallow it: ${mode}, ${form}`, async () => {
+        const { victim, notifier, condition, second } = await stage();
+        await victim.stop();
+        await until(() => condition.waiting === 1);
+        expect(await notify(notifier, 1)).toBe(1);
+        expect(await second).toBe(true);
+        expect(await notify(notifier, 9)).toBe(0);
+      });
+
+      test(`a notification whose waiter is killed before it has the lock reaches the next: ${mode}, ${form}`, async () => {
+        const { victim, notifier, condition, second } = await stage();
+        await notifier.call('o', 'acquire');
+        expect(await notifier.call('o', 'notify', 1)).toBe(1); // the longest wait is the victim's
+        await until(() => condition.lock.waiting === 1); // it wants the lock, which is held
+        await victim.stop();
+        await notifier.call('o', 'release');
+        expect(await second).toBe(true);
+        expect(condition.lock.locked).toBe(false);
+      });
+    }
+
+    test('a waiter gets the lock back from a holder that died, and is told', async () => {
+      const [victim, other] = await Promise.all([Actor.start(kind), troupe.lend(kind)]);
+      const condition = await share('Condition', 'handle', [victim, other], [undefined]);
+      const told = other.run(({ get }) =>
+        get('o').with(() => {
+          const notified = get('o').wait();
+          return [notified, get('o').lock.ownerDied];
+        }),
+      );
+      await until(() => condition.waiting === 1);
+      await victim.call('o', 'acquire');
+      await victim.call('o', 'notify');
+      await until(() => condition.lock.waiting === 1);
+      await victim.kill();
+      expect(await told).toEqual([true, true]);
+      expect(condition.lock.ownerDied).toBe(false);
+    });
+  });
+
+  describe(`Barrier, ${title}`, () => {
+    test('a party that dies in a sync wait breaks it too', async () => {
+      const [victim, a] = await Promise.all([Actor.start(kind), troupe.lend(kind)]);
+      const barrier = await share('Barrier', 'name', [victim, a], [3]);
+      victim.call('o', 'wait').catch(() => {});
+      await until(() => barrier.waiting === 1);
+      const rejected = expect(new Party(a, 'sync').wait()).rejects.toMatchObject({ name: 'BrokenBarrierError' });
+      await until(() => barrier.waiting === 2);
+      await victim.kill();
+      await recovered(rejected);
+    });
+
+    test('a party that dies after it got through breaks nothing', async () => {
+      const [victim, a, b] = await Promise.all([Actor.start(kind), troupe.lend(kind), troupe.lend('thread')]);
+      const barrier = await share('Barrier', 'handle', [victim, a, b], [2]);
+      expect((await Promise.all([victim.call('o', 'wait'), a.call('o', 'wait')])).sort()).toEqual([0, 1]);
+      await victim.kill();
+      expect((await Promise.all([a.call('o', 'wait'), b.call('o', 'wait')])).sort()).toEqual([0, 1]);
+      expect(barrier.broken).toBe(false);
+    });
+
+    test('a party that dies in its action breaks the round', async () => {
+      const [victim, a] = await Promise.all([Actor.start(kind), troupe.lend(kind)]);
+      const barrier = await share('Barrier', 'handle', [victim, a], [2]);
+      const rejected = expect(a.call('o', 'wait')).rejects.toMatchObject({ name: 'BrokenBarrierError' });
+      await until(() => barrier.waiting === 1);
+      victim.post(
+        ({ forklock }, handle) => forklock.Barrier.from(handle, { action: () => process.exit(1) }).wait(),
+        barrier.handle,
+      );
+      await victim.exited;
+      await recovered(rejected);
+    });
+  });
+
+  describe(`waiters that die, ${title}`, () => {
+    for (const [what, cls, args, path] of [
+      ['Lock', 'Lock', [], 'o'],
+      ['RLock', 'RLock', [], 'o'],
+      ['Semaphore', 'Semaphore', [1], 'o'],
+      ['RWLock', 'RWLock', [], 'o.write'],
+    ] as const) {
+      for (const form of ['sync', 'async'] as const) {
+        test(`${what}: a killed ${form} waiter neither counts nor takes a wake with it`, async () => {
+          const [holder, other] = await troupe.lendAll([kind, kind]);
+          const victims = await Promise.all([Actor.start(kind), Actor.start('thread')]);
+          const object = await share(cls, 'handle', [holder!, other!, ...victims], [...args]);
+          await holder!.call(path, 'acquire');
+          for (const victim of victims) new Party(victim, form, path).acquire().catch(() => {});
+          await until(() => object.waiting === 2);
+          const next = new Party(other!, form, path).acquire();
+          await until(() => object.waiting === 3);
+          // The release may wake the victims just before they are killed.
+          const stopped = victims.map((victim) => victim.stop());
+          await holder!.call(path, 'release');
+          await Promise.all(stopped);
+          expect(await recovered(next)).toBe(true);
+          expect(object.waiting).toBe(0);
+        });
+      }
+    }
+  });
+
+  for (const form of ['sync', 'async'] as const) {
+    test(`a killed holder does not take the news with it in an async wait of its own, ${form}, ${title}`, async () => {
+      const [heir] = await troupe.lendAll([kind]);
+      for (let i = 0; i < (kind === 'spawn' ? 8 : 25); i++) {
+        const holder = await Actor.start(kind);
+        const lock = await share('Lock', 'handle', [holder, heir!]);
+        const event = await share('Event', 'handle', [holder], []);
+        await holder.open('Lock', 'l', lock.handle);
+        await holder.open('Event', 'e', event.handle);
+        await holder.call('l', 'acquire');
+        holder.post(({ get }) => get('e').waitAsync());
+        await heir!.open('Lock', 'l', lock.handle);
+        const next = new Party(heir!, form, 'l').acquire();
+        await until(() => lock.waiting === 1 && event.waiting === 1);
+        const killed = performance.now();
+        await holder.kill();
+        expect(await next).toBe(true);
+        // The wake-up that was lost left async waits pending for ever, and sync ones until a slice was over.
+        expect(performance.now() - killed).toBeLessThan(5000);
+        await heir!.call('l', 'release');
+        await heir!.clear();
+      }
+    });
+  }
+});
 
 test('nothing of a death is left: twenty holders in a row, each terminated', async () => {
   const lock = new Lock();

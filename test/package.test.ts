@@ -1,5 +1,15 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -38,11 +48,46 @@ describe('README.md', () => {
     expect(run(source!, { file: 'count.mjs' })).toBe('200000');
   });
 
-  test('is short, and links to what is there', () => {
-    expect(readme.split('\n').length).toBeLessThan(200);
-    for (const [, link] of readme.matchAll(/\]\(([^)]+)\)/g)) {
-      expect(() => readFileSync(join(root, link!, link!.endsWith('.md') ? '' : '.'))).not.toThrow(/ENOENT/);
+  test('so do its processes', () => {
+    const [, source] = /```js\n\/\/ sum\.mjs.*\n([\s\S]*?)```/.exec(readme)!;
+    expect(run(source!, { file: 'sum.mjs' })).toBe('6');
+  });
+
+  test('is short', () => {
+    expect(readme.split('\n').length).toBeLessThan(132);
+  });
+});
+
+describe('docs', () => {
+  const pages = [
+    'README.md',
+    'CONTRIBUTING.md',
+    'CHANGELOG.md',
+    ...readdirSync(join(root, 'docs')).map((name) => `docs/${name}`),
+  ];
+  const headings = (page: string): string[] =>
+    [...readFileSync(join(root, page), 'utf8').matchAll(/^#+ (.*)$/gm)].map(([, title]) =>
+      title!
+        .toLowerCase()
+        .replace(/[^a-z0-9 -]/g, '')
+        .replaceAll(' ', '-'),
+    );
+
+  test.for(pages)('%s links to what is there', (page) => {
+    for (const [, link] of readFileSync(join(root, page), 'utf8').matchAll(/\]\(([^)]+)\)/g)) {
+      if (link!.startsWith('https:')) continue;
+      const [path, anchor] = link!.split('#') as [string, string | undefined];
+      const target = path === '' ? page : join(page, '..', path);
+      expect(existsSync(join(root, target)), `${page}: ${link}`).toBe(true);
+      if (anchor) expect(headings(target)).toContain(anchor);
     }
+  });
+
+  test('processes.md: its program does what it says', () => {
+    const [, source] = /```js\n\/\/ hello\.mjs.*\n([\s\S]*?)```/.exec(
+      readFileSync(join(root, 'docs/processes.md'), 'utf8'),
+    )!;
+    expect(run(source!, { file: 'hello.mjs' })).toBe('0 1');
   });
 });
 
@@ -104,7 +149,9 @@ describe('the package', () => {
   });
 
   test('has folders that import only from the folders below them', () => {
-    const order = ['index.ts', 'channel', 'data', 'sync', 'wait', 'memory', 'native.ts', 'options.ts', 'errors.ts'];
+    const order = 'index.ts process channel data sync wait memory after-fork.ts native.ts options.ts errors.ts'.split(
+      ' ',
+    );
     const layer = (path: string): number => order.indexOf(path.split('/')[0]!);
     const all = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' });
     const files = all.filter((path) => path.endsWith('.ts') && !path.startsWith('demo'));

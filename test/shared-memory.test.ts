@@ -2,6 +2,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, writeFileSync } from 'node:fs';
 import { SharedMemory } from 'forklock';
 import { afterEach, describe, expect, test } from 'vitest';
+import { PROCESSES } from './support/actor.js';
 import { useTroupe } from './support/stage.js';
 
 const troupe = useTroupe();
@@ -25,14 +26,15 @@ describe('SharedMemory', () => {
     expect(memory.buffer).toBeInstanceOf(SharedArrayBuffer);
     expect([memory.size, memory.buffer.byteLength, memory.name]).toEqual([10_000, 10_000, undefined]);
     expect(bytes(memory).every((b) => b === 0)).toBe(true);
-    for (const mode of ['process', 'thread'] as const) {
+    const modes = [...PROCESSES, 'thread'] as const;
+    for (const mode of modes) {
       const [actor] = await troupe.lendAll([mode]);
       await actor!.open('SharedMemory', 'm', memory.handle);
       await actor!.run(({ get }) => {
         new Uint8Array(get('m').buffer)[9999]! += 1;
       });
     }
-    expect(bytes(memory)[9999]).toBe(2);
+    expect(bytes(memory)[9999]).toBe(modes.length);
   });
 
   test('a named block is created once, attached by name or handle, and stays until it is unlinked', () => {
@@ -107,8 +109,8 @@ describe('SharedMemory', () => {
     expect(() => new SharedMemory({ name })).toThrow(expect.objectContaining({ reason: 'ELOOP' }));
   });
 
-  test('ten thousand blocks that are made and closed leave no descriptors behind', async () => {
-    const [actor] = await troupe.lendAll(['process']);
+  test.each(PROCESSES)('ten thousand blocks that are made and closed leave no descriptors behind: %s', async (mode) => {
+    const [actor] = await troupe.lendAll([mode]);
     const grown = await actor!.run(({ forklock, fs }) => {
       const open = (): number => fs.readdirSync('/proc/self/fd').length;
       new forklock.SharedMemory({ size: 4096 }).close();

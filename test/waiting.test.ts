@@ -2,7 +2,7 @@ import { readdirSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { Event, Lock, Semaphore } from 'forklock';
 import { describe, expect, test } from 'vitest';
-import { Actor } from './support/actor.js';
+import { Actor, PROCESSES } from './support/actor.js';
 import { script } from './support/script.js';
 import { useTroupe } from './support/stage.js';
 import { Party, share } from './support/subjects.js';
@@ -35,19 +35,25 @@ describe('a thread that is blocked in a sync wait', () => {
       event.close();
     });
   }
+});
 
+describe.each(PROCESSES)('a blocked thread: %s', (mode) => {
   test('process.exit() of the main thread ends a process with a blocked worker (promised: within 50 ms)', async () => {
-    const { printed, code, stderr } = await script(async ({ forklock, Worker, print }) => {
-      const event = new forklock.Event();
-      const source = `
+    const { printed, code, stderr } = await script(
+      async ({ forklock, Worker, print }) => {
+        const event = new forklock.Event();
+        const source = `
           const { workerData } = require('node:worker_threads');
           import('forklock').then(({ Event }) => Event.from(workerData).wait());
         `;
-      for (let i = 0; i < 2; i++) new Worker(source, { eval: true, workerData: event.handle });
-      while (event.waiting < 2) await new Promise((resolve) => setTimeout(resolve, 1));
-      process.on('exit', () => print(Date.now()));
-      process.exit(7);
-    }, []);
+        for (let i = 0; i < 2; i++) new Worker(source, { eval: true, workerData: event.handle });
+        while (event.waiting < 2) await new Promise((resolve) => setTimeout(resolve, 1));
+        process.on('exit', () => print(Date.now()));
+        process.exit(7);
+      },
+      [],
+      { mode },
+    );
     const ms = Date.now() - printed[0];
     console.log(`process.exit() with two blocked workers: ${ms} ms`);
     expect({ code, stderr }).toEqual({ code: 7, stderr: '' });
@@ -55,26 +61,26 @@ describe('a thread that is blocked in a sync wait', () => {
   });
 
   test('a signal without a handler ends a process that is blocked', async () => {
-    const actor = await Actor.start('process');
+    const actor = await Actor.start(mode);
     const lock = await share('Lock', 'handle', [actor]);
     expect(lock.tryAcquire()).toBe(true);
     actor.call('o', 'acquire').catch(() => {});
     await until(() => lock.waiting === 1);
     const start = performance.now();
-    actor.child!.kill('SIGTERM');
+    actor.signal('SIGTERM');
     expect(await actor.exited).toEqual({ code: null, signal: 'SIGTERM' });
     expect(performance.now() - start).toBeLessThan(1_000);
     expect(lock.waiting).toBe(0);
   });
 
   test('SIGSTOP and SIGCONT, and time that passes meanwhile, leave the wait and its deadline as they were', async () => {
-    const actor = await Actor.start('process');
+    const actor = await Actor.start(mode);
     const event = await share('Event', 'handle', [actor]);
     const wait = actor.call('o', 'wait', 30_000);
     await until(() => event.waiting === 1);
-    actor.child!.kill('SIGSTOP');
+    actor.signal('SIGSTOP');
     await new Promise((resolve) => setTimeout(resolve, 60));
-    actor.child!.kill('SIGCONT');
+    actor.signal('SIGCONT');
     expect(event.waiting).toBe(1);
     event.set();
     expect(await wait).toBe(true);
@@ -82,45 +88,49 @@ describe('a thread that is blocked in a sync wait', () => {
   });
 });
 
-describe('pending async waits', () => {
+describe.each(PROCESSES)('pending async waits: %s', (mode) => {
   test('200 of them do not slow down fs, crypto, dns and timers', async () => {
-    const { printed, code, stderr } = await script(async ({ forklock, require, print }) => {
-      const { readFile } = require('node:fs/promises') as typeof import('node:fs/promises');
-      const { pbkdf2 } = require('node:crypto') as typeof import('node:crypto');
-      const { lookup } = require('node:dns/promises') as typeof import('node:dns/promises');
-      const work = async (): Promise<number> => {
-        const start = performance.now();
-        for (let i = 0; i < 200; i++) {
-          await readFile('/proc/self/status');
-          await lookup('127.0.0.1');
-          if (i % 20 === 0) await new Promise((resolve) => setTimeout(resolve, 1));
-          if (i % 50 === 0) {
-            await new Promise<void>((resolve, reject) =>
-              pbkdf2('a', 'b', 10, 8, 'sha1', (e) => (e ? reject(e) : resolve())),
-            );
+    const { printed, code, stderr } = await script(
+      async ({ forklock, require, print }) => {
+        const { readFile } = require('node:fs/promises') as typeof import('node:fs/promises');
+        const { pbkdf2 } = require('node:crypto') as typeof import('node:crypto');
+        const { lookup } = require('node:dns/promises') as typeof import('node:dns/promises');
+        const work = async (): Promise<number> => {
+          const start = performance.now();
+          for (let i = 0; i < 200; i++) {
+            await readFile('/proc/self/status');
+            await lookup('127.0.0.1');
+            if (i % 20 === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+            if (i % 50 === 0) {
+              await new Promise<void>((resolve, reject) =>
+                pbkdf2('a', 'b', 10, 8, 'sha1', (e) => (e ? reject(e) : resolve())),
+              );
+            }
           }
+          return performance.now() - start;
+        };
+        await work();
+        const without = Math.min(await work(), await work());
+        const locks = Array.from({ length: 100 }, () => new forklock.Lock());
+        for (const lock of locks) lock.acquire();
+        const waits = [...locks, ...locks].map((lock) => lock.acquireAsync());
+        const pending = locks.reduce((sum, lock) => sum + lock.waiting, 0);
+        const withWaits = Math.min(await work(), await work());
+        for (const lock of locks) {
+          lock.release();
         }
-        return performance.now() - start;
-      };
-      await work();
-      const without = Math.min(await work(), await work());
-      const locks = Array.from({ length: 100 }, () => new forklock.Lock());
-      for (const lock of locks) lock.acquire();
-      const waits = [...locks, ...locks].map((lock) => lock.acquireAsync());
-      const pending = locks.reduce((sum, lock) => sum + lock.waiting, 0);
-      const withWaits = Math.min(await work(), await work());
-      for (const lock of locks) {
-        lock.release();
-      }
-      let got = 0;
-      await Promise.all(
-        waits.map(async (wait, i) => {
-          if (await wait) got++;
-          locks[i % 100]!.release();
-        }),
-      );
-      print({ without, withWaits, pending, got });
-    }, []);
+        let got = 0;
+        await Promise.all(
+          waits.map(async (wait, i) => {
+            if (await wait) got++;
+            locks[i % 100]!.release();
+          }),
+        );
+        print({ without, withWaits, pending, got });
+      },
+      [],
+      { mode },
+    );
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     const { without, withWaits, pending, got } = printed[0];
     console.log(`200 file reads and more: ${without.toFixed(1)} ms; with 200 pending waits ${withWaits.toFixed(1)} ms`);
@@ -131,14 +141,18 @@ describe('pending async waits', () => {
   });
 
   test('keep the process alive as a timer would', async () => {
-    const { code, printed } = await script(async ({ forklock, print }) => {
-      const event = new forklock.Event();
-      setTimeout(() => print('alive'), 100).unref(); // does not keep it alive itself
-      await event.waitAsync({ timeout: 200 });
-      print('timed out');
-    }, []);
+    const { code, printed } = await script(
+      async ({ forklock, print }) => {
+        const event = new forklock.Event();
+        setTimeout(() => print('alive'), 100).unref(); // does not keep it alive itself
+        await event.waitAsync({ timeout: 200 });
+        print('timed out');
+      },
+      [],
+      { mode },
+    );
     expect({ code, printed }).toEqual({ code: 0, printed: ['alive', 'timed out'] });
-    const forEver = await script(({ forklock }) => void new forklock.Event().waitAsync(), [], { deadline: 800 });
+    const forEver = await script(({ forklock }) => void new forklock.Event().waitAsync(), [], { mode, deadline: 800 });
     expect(forEver).toMatchObject({ code: null, signal: 'SIGKILL' });
   });
 
@@ -167,7 +181,7 @@ describe('pending async waits', () => {
         ]);
       },
       [],
-      { deadline: 10_000 },
+      { mode, deadline: 10_000 },
     );
     expect({ code, printed, stderr: stderr.replace(/^.*MaxListeners.*\n.*\n?/m, '') }).toEqual({
       code: 0,
@@ -177,15 +191,19 @@ describe('pending async waits', () => {
   });
 
   test('a process that never waited, or waited synchronously only, ends by itself', async () => {
-    const { code, printed } = await script(({ forklock, print }) => {
-      const lock = new forklock.Lock();
-      print([lock.acquire(), lock.acquire(10), new forklock.Event().wait(10)]);
-    }, []);
+    const { code, printed } = await script(
+      ({ forklock, print }) => {
+        const lock = new forklock.Lock();
+        print([lock.acquire(), lock.acquire(10), new forklock.Event().wait(10)]);
+      },
+      [],
+      { mode },
+    );
     expect({ code, printed }).toEqual({ code: 0, printed: [[true, false, false]] });
   });
 
   test('a timeout of more than 2^31 ms does not end at once', async () => {
-    const [actor] = await troupe.lendAll(['process']);
+    const [actor] = await troupe.lendAll([mode]);
     const event = await share('Event', 'handle', [actor!]);
     const waits = [2 ** 31, 2 ** 31 + 1, 2 ** 32 + 10, 2 ** 53, Number.MAX_VALUE].map((timeout) =>
       actor!.call('o', 'waitAsync', { timeout }),
@@ -206,7 +224,7 @@ describe('pending async waits', () => {
   });
 
   test('on 300 different locks all resolve, though one sleep can watch 127 words at most', async () => {
-    const [actor] = await troupe.lendAll(['process']);
+    const [actor] = await troupe.lendAll([mode]);
     const locks = Array.from({ length: 300 }, () => new Lock());
     for (const lock of locks) lock.tryAcquire();
     const all = actor!.run(
@@ -227,7 +245,7 @@ describe('pending async waits', () => {
   });
 
   test('on 300 different locks all learn of the death of their owner', async () => {
-    const [actor, victim] = await Promise.all([troupe.lend('process'), Actor.start('process')]);
+    const [actor, victim] = await Promise.all([troupe.lend(mode), Actor.start(mode)]);
     const locks = Array.from({ length: 300 }, () => new Lock());
     const handles = locks.map((lock) => String(lock.handle));
     await victim.run(({ forklock, put }, handles) => {
@@ -248,7 +266,7 @@ describe('pending async waits', () => {
   });
 
   test('of one thread on one lock are served in the order in which they came', async () => {
-    const [actor] = await troupe.lendAll(['process']);
+    const [actor] = await troupe.lendAll([mode]);
     const lock = await share('Lock', 'handle', [actor!]);
     lock.acquire();
     // More than one waiter thread has them.
@@ -268,7 +286,7 @@ describe('pending async waits', () => {
   });
 
   test('are not starved by sync waiters that acquire and release all the time', async () => {
-    const [a, b, c] = (await troupe.lendAll(['process', 'process', 'process'])) as [Actor, Actor, Actor];
+    const [a, b, c] = (await troupe.lendAll([mode, mode, mode])) as [Actor, Actor, Actor];
     for (const cls of ['Lock', 'Semaphore'] as const) {
       const [lock, stop] = [await share(cls, 'handle', [a, b, c], cls === 'Semaphore' ? [1] : []), new Event()];
       const hammers = [a, b].map((actor) =>
@@ -300,11 +318,11 @@ describe('pending async waits', () => {
   });
 });
 
-describe('a waiter whose turn it is, and that is stopped', () => {
+describe.each(PROCESSES)('a waiter whose turn it is, and that is stopped: %s', (mode) => {
   test.each(['sync', 'async'] as const)('does not keep a free lock from the others, %s', async (form) => {
     let reserved = 0;
     for (let i = 0; i < 10 && reserved === 0; i++) {
-      const [stopped, other] = (await troupe.lendAll(['process', 'process'])) as [Actor, Actor];
+      const [stopped, other] = (await troupe.lendAll([mode, mode])) as [Actor, Actor];
       const lock = await share('Lock', 'handle', [stopped, other]);
       lock.acquire();
       const turn = stopped.call('o', 'acquireAsync');
@@ -318,7 +336,7 @@ describe('a waiter whose turn it is, and that is stopped', () => {
         await new Promise((resolve) => setTimeout(resolve, 10));
       }
       if (lost === 3) {
-        await stopped.kill('SIGSTOP');
+        stopped.signal('SIGSTOP');
         lock.release();
         if (lock.tryAcquire()) {
           lock.release(); // it had not asked yet
@@ -330,7 +348,7 @@ describe('a waiter whose turn it is, and that is stopped', () => {
           );
           await other.call('o', 'release');
         }
-        await stopped.kill('SIGCONT');
+        stopped.signal('SIGCONT');
       }
       expect(await turn).toBe(true);
       await stopped.call('o', 'release');

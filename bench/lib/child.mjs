@@ -50,12 +50,8 @@ export async function output(command, args = [], { deadline = 30_000 } = {}) {
   return JSON.parse(text);
 }
 
-/**
- * Starts a program of this folder that talks in lines of JSON: `tell` sends one, `next` waits for the next one.
- * The child ends when its standard input does, so it cannot outlive this process either.
- */
-export function start(program, first, { deadline = 120_000, flags = [] } = {}) {
-  const child = launch([process.execPath, '--no-warnings', ...flags, here(`programs/${program}.mjs`)], deadline);
+function talkTo(words, first, deadline) {
+  const child = launch(words, deadline);
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const talk = {
     pid: child.pid,
@@ -65,6 +61,11 @@ export function start(program, first, { deadline = 120_000, flags = [] } = {}) {
       const { done, value } = await lines.next();
       if (done) throw new Error(child.why());
       return JSON.parse(value);
+    },
+    /** Tells it something, and returns its answer. */
+    async ask(message) {
+      talk.tell(message);
+      return talk.next();
     },
     kill: (signal = 'SIGKILL') => child.kill(signal),
     async stop() {
@@ -77,4 +78,18 @@ export function start(program, first, { deadline = 120_000, flags = [] } = {}) {
   };
   talk.tell(first);
   return talk;
+}
+
+/**
+ * Starts a program of this folder that talks in lines of JSON: `tell` sends one, `next` waits for the next one.
+ * The child ends when its standard input does, so it cannot outlive this process either.
+ */
+export function start(program, first, { deadline = 120_000, flags = [] } = {}) {
+  const words = [process.execPath, '--no-warnings', ...flags, here(`programs/${program}.mjs`)];
+  return talkTo(words, first, deadline);
+}
+
+/** The same with a program in python/. */
+export function startPython(program, first, { deadline = 120_000 } = {}) {
+  return talkTo(['python3', '-B', here(`python/${program}.py`)], first, deadline);
 }

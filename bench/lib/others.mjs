@@ -26,7 +26,9 @@ export async function cProgram(name) {
   return (...args) => output(program, args);
 }
 
+export const hasPython = spawnSync('python3', ['--version'], { timeout: 5000 }).status === 0;
+
 export function pythonProgram(name) {
-  if (spawnSync('python3', ['--version'], { timeout: 5000 }).status !== 0) return null;
+  if (!hasPython) return null;
   return (...args) => output('python3', ['-B', here(`python/${name}.py`), ...args]);
 }

@@ -10,6 +10,7 @@
 
 #include "../futex.h"
 #include "helpers.h"
+#include "leave.h"
 #include "pages.h"
 #include "polls.h"
 
@@ -22,6 +23,12 @@ constexpr int kBrokenChild = 127;        // exit code of a child that could not 
 
 ForkTimes times;
 int ready_pipe = -1;  // in the child: its end
+
+[[noreturn]] void give_up(int error) {
+  const int32_t code = error;
+  (void)!write(ready_pipe, &code, sizeof code);
+  _exit(kBrokenChild);
+}
 
 // Until the child says that it is ready, or ends.
 int wait_until_ready(int fd, pid_t child) {
@@ -42,10 +49,12 @@ int wait_until_ready(int fd, pid_t child) {
 
 }  // namespace
 
-int fork_process(uv_loop_t* loop, const Keep& keep, bool with_helpers, std::string* reason) {
+int fork_process(uv_loop_t* loop, const Keep& keep, bool with_helpers, const std::function<int()>& in_child,
+                 std::string* reason) {
   const double start = static_cast<double>(monotonic_ns());
   Helpers helpers;
-  if (with_helpers && !helpers.park(kPatience, reason)) return -EAGAIN;
+  // Where the child needs none of them, stopping them still shows worker threads, and that nobody holds a lock.
+  if ((with_helpers || why_no_helpers() == nullptr) && !helpers.park(kPatience, reason)) return -EAGAIN;
   const double parked = static_cast<double>(monotonic_ns());
   int ready[2] = {-1, -1};
   int failed = let_child_have_heap();
@@ -60,14 +69,16 @@ int fork_process(uv_loop_t* loop, const Keep& keep, bool with_helpers, std::stri
   sigset_t old;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &old);
+  find_way_out();
   const pid_t pid = fork();
   if (pid == 0) {
     ready_pipe = ready[1];
     close(ready[0]);
     failed = own_polls();
     if (failed == 0) failed = leave_inherited(loop, keep);
-    if (failed == 0) failed = helpers.revive();
-    if (failed != 0) child_gives_up(failed);
+    if (failed == 0 && with_helpers) failed = helpers.revive();
+    if (failed == 0) failed = in_child();
+    if (failed != 0) give_up(failed);
     pthread_sigmask(SIG_SETMASK, &old, nullptr);
     return 0;
   }
@@ -87,12 +98,6 @@ void child_is_ready() {
   (void)!write(ready_pipe, &code, sizeof code);
   close(ready_pipe);
   ready_pipe = -1;
-}
-
-void child_gives_up(int error) {
-  const int32_t code = error;
-  (void)!write(ready_pipe, &code, sizeof code);
-  _exit(kBrokenChild);
 }
 
 const ForkTimes& fork_times() { return times; }

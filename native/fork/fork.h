@@ -3,6 +3,7 @@
 
 #include <uv.h>
 
+#include <functional>
 #include <string>
 
 #include "inherited.h"
@@ -29,13 +30,12 @@ struct ForkTimes {
 //  5. The parent's helpers go on, and it waits until the child has registered what it uses of the shared memory, so that
 //     the parent cannot free it first.
 // `with_helpers` false: for a process that was started with so few helper threads that the child needs none.
-int fork_process(uv_loop_t* loop, const Keep& keep, bool with_helpers, std::string* reason);
+// `in_child` puts in order what is the caller's, while no signal can come in between; 0 or -errno.
+int fork_process(uv_loop_t* loop, const Keep& keep, bool with_helpers, const std::function<int()>& in_child,
+                 std::string* reason);
 
 // Ends the parent's fork_process, with the child's pid.
 void child_is_ready();
-
-// Or with an error.
-[[noreturn]] void child_gives_up(int error);
 
 const ForkTimes& fork_times();
 

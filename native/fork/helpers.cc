@@ -83,7 +83,7 @@ struct Parked {
   void* robust = nullptr;
   size_t robust_bytes = 0;
   char name[16] = {};
-  void* specific[PTHREAD_KEYS_MAX] = {};
+  void* specific[PTHREAD_KEYS_MAX];
 
   // Written in the child before the thread is continued.
   bool continued = false;
@@ -201,7 +201,7 @@ bool read_sleep(pid_t tid, Sleep* s) {
 }
 
 bool blocks_park_signal(pid_t tid) {
-  char status[4096];
+  char status[4096];  // all of it is made for the reader, which takes longer than the rest that is asked of a thread
   if (!read_line(tid, "status", status, sizeof status)) return true;
   const char* line = strstr(status, "\nSigBlk:");
   if (line == nullptr) return true;
@@ -278,6 +278,12 @@ bool is_own(const Parked& thread) {
   return strcmp(thread.name, kOwnThread) == 0 &&
          (thread.sleep.number == SYS_futex_waitv ||
           (thread.sleep.number == SYS_futex && (thread.sleep.args[1] & FUTEX_PRIVATE_FLAG) == 0));
+}
+
+// Whether threads block the signal that stops them, by tid.
+std::map<pid_t, bool>& masks() {
+  static std::map<pid_t, bool> known;
+  return known;
 }
 
 timespec in_ns(long ns) { return {ns / 1000000000, ns % 1000000000}; }
@@ -358,7 +364,7 @@ bool Helpers::look() {
   threads_.clear();
   bool all_asleep = true;
   for (const pid_t tid : other_threads()) {
-    auto thread = std::make_unique<Parked>();
+    std::unique_ptr<Parked> thread(new Parked);  // make_unique would write zeros over all of its stack
     thread->tid = tid;
     if (read_sleep(tid, &thread->sleep)) thread->role = role_of(thread->sleep);
     all_asleep = all_asleep && thread->role != Role::kBusy;
@@ -387,7 +393,11 @@ void Helpers::stop_all() {
   uint32_t asked = 0;
   for (uint32_t i = 0; i < threads_.size(); i++) {
     Parked& thread = *threads_[i];
-    if (blocks_park_signal(thread.tid)) continue;
+    // Masks are set when a thread begins. One that has another one by now does not answer, and is asked for it again.
+    const auto known = masks().find(thread.tid);
+    const bool blocks = known != masks().end() ? known->second : blocks_park_signal(thread.tid);
+    masks()[thread.tid] = blocks;
+    if (blocks) continue;
     thread.signalled = signal_thread(thread.tid, number, i);
     asked += thread.signalled;
   }
@@ -396,7 +406,10 @@ void Helpers::stop_all() {
     const uint32_t answers = attempt.answers.load();
     if (answers >= asked) return;
     const long left = until - now_ns();
-    if (left <= 0) return;  // check() finds out whom it matters for
+    if (left <= 0) {
+      masks().clear();
+      return;  // check() finds out whom it matters for
+    }
     const timespec timeout = in_ns(left);
     futex(&attempt.answers, FUTEX_WAIT, answers, &timeout);
   }
@@ -408,7 +421,8 @@ Helpers::Outcome Helpers::check(std::string* reason) {
     Parked& thread = *entry;
     const bool stopped = thread.stopped.load() != 0;
     if (stopped && thread.has_isolate) {
-      *reason = describe(thread) + " runs JavaScript: a worker thread cannot be carried over a fork";
+      *reason = describe(thread) + " runs JavaScript: a worker thread cannot be carried over a fork. Terminate the "
+                                   "workers first, or start a Process by the fork server, which has none";
       outcome = Outcome::kBusy;
       if (isolates_[thread.tid]++ > kHelperTasks) return Outcome::kForbidden;
       continue;
@@ -420,10 +434,14 @@ Helpers::Outcome Helpers::check(std::string* reason) {
     if (thread.role == Role::kLeave && (!stopped || same)) continue;
     if (thread.role == Role::kContinue && stopped && same && thread.tid_address != nullptr) continue;
     if (thread.role == Role::kContinue && !thread.signalled) {
+      // Another thread may have had this tid; and one that was continued a moment ago has yet to get its own mask back.
+      masks().erase(thread.tid);
       *reason = describe(thread) + " blocks all signals, so it cannot be carried over a fork";
-      return Outcome::kForbidden;
+      outcome = Outcome::kBusy;
+      continue;
     }
-    if (outcome == Outcome::kQuiet) *reason = describe(thread) + " was never found asleep";
+    if (outcome == Outcome::kQuiet) *reason = describe(thread) + " has not been found asleep for a while. Wait for long calls in libuv's pool "
+                                                             "(crypto, zlib, dns) to end, and try again";
     outcome = Outcome::kBusy;
   }
   return outcome;

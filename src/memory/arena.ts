@@ -31,6 +31,8 @@ export class Arena {
   readonly cells: number;
   /** The parent's, in the child of a fork: it gives out the cells, and here they are open as those of any other process. */
   inherited = false;
+  /** The child of a fork has all objects open that were in it then. */
+  shared = false;
   #next = 0;
   #used = 0;
   /** Freed cells by block size. */
@@ -81,8 +83,14 @@ const arenas: Arena[] = [];
 let closed: Block[] = [];
 let sweepAt = SWEEP_AFTER;
 
+/** In the parent of a fork: what is closed from here on may still be open in the child. */
+export function shareWithChild(): void {
+  for (const arena of arenas) arena.shared = true;
+}
+
 // The parent waits for this in fork(), so that it frees nothing that the child has yet to mark as used.
-afterForkInChild(() => {
+afterForkInChild((rehearsing) => {
+  if (rehearsing) return;
   for (const arena of arenas) {
     arena.inherited = true;
     for (const cell of arena.taken()) use(arena.segment, cell);
@@ -105,7 +113,7 @@ export function allocate(bytes: number): Block {
 
 /** Gives a block back. `shared`: its handle was given out, so another participant may have it open. */
 export function free(block: Block, shared: boolean): void {
-  if (shared) {
+  if (shared || block.arena.shared) {
     closed.push(block);
     if (closed.length >= sweepAt) {
       sweep();

@@ -36,7 +36,8 @@ export interface LocalState {
 const open = new Map<number, Segment>();
 
 // The addon has registered the child in the place of its parent, so that it owns nothing of what the parent does.
-afterForkInChild(() => {
+afterForkInChild((rehearsing) => {
+  if (rehearsing) return;
   for (const segment of open.values()) {
     segment.register();
     for (const local of segment.locals.values()) local.afterFork?.();

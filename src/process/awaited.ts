@@ -7,6 +7,7 @@ import { blockUntil } from './descriptors.js';
 export abstract class Awaited {
   readonly #waits = new Set<() => void>();
   #keeps = 0;
+  #over = false;
 
   /** Looks, without waiting, whether it has ended; if so, calls `over` the first time. */
   abstract look(): boolean;
@@ -31,11 +32,14 @@ export abstract class Awaited {
   }
 
   protected over(): void {
+    this.#over = true;
     for (const end of [...this.#waits]) end();
   }
 
+  /** Calls back once: at the end, or now if that has been. */
   whenOver(callback: () => void): void {
-    this.#waits.add(callback);
+    if (this.#over) callback();
+    else this.#waits.add(callback);
   }
 
   wait(timeout: number): boolean {

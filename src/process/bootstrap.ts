@@ -1,10 +1,11 @@
 import { native } from '../native.js';
-import { type Received, Received as ReceivedMessage, take } from './message.js';
+import { Received, take } from './message.js';
 import { becomeCurrent, Process, revive } from './process.js';
 import { PARENT, SOCKET } from './program.js';
 import { endWithError, endWithParent, runHere } from './run.js';
 import { becomeSelf, whileImporting } from './self.js';
 import { load, type Place } from './target.js';
+import { ALONE, runsAlone } from './why-no-fork.js';
 
 /** The program of a spawned process. */
 export function beSpawned(): void {
@@ -13,17 +14,20 @@ export function beSpawned(): void {
   const message = take(SOCKET);
   native().closeDescriptor(SOCKET);
   const [payload, ...segments] = message!.descriptors;
-  void begin(new ReceivedMessage(payload!, segments), PARENT);
+  void begin(new Received(payload!, segments), PARENT);
 }
 
 /** What a process does that has not been forked from its parent. */
 export async function begin(received: Received, pidfd: number): Promise<void> {
   const { header } = received;
   const parent = { ...header.parent, pidfd };
-  becomeSelf({ ...header, parent });
+  const { name, identity, daemon, authkey } = header;
+  becomeSelf({ name, identity, daemon, authkey, parent });
+  becomeCurrent(undefined); // the server may have looked who it is
   if (header.daemon) endWithParent(parent, header.tied);
   process.argv.splice(2, Number.POSITIVE_INFINITY, ...header.argv);
-  process.execArgv = [...header.execArgv];
+  // Of a server that was started so that it can fork without its helpers, the children can, too.
+  process.execArgv = runsAlone() ? [...new Set([...ALONE, ...header.execArgv])] : [...header.execArgv];
   setEnvironment(header.env);
   let instance: Process;
   try {

@@ -24,9 +24,15 @@ export function inheritedArguments(): string[] {
   return out;
 }
 
-/** What a fork server needs where its helper threads cannot be carried over a fork: V8 without any. */
+/**
+ * V8 posts itself a full garbage collection for when the program is idle. In a fork server it never comes to that, and
+ * each of its children would do it instead, which takes longer than all the rest of a short one.
+ */
+const NOT_WHEN_IDLE = '--no-memory-reducer';
+
+/** What a fork server needs; V8 without any threads where these cannot be carried over a fork. */
 export function argumentsToFork(): string[] {
-  return native().whyNoFork() === '' || runsAlone() ? [] : [...ALONE];
+  return native().whyNoFork() === '' || runsAlone() ? [NOT_WHEN_IDLE] : [NOT_WHEN_IDLE, ...ALONE];
 }
 
 /** The environment in which a node can start: without a debugger's port, which is taken. */

@@ -12,7 +12,8 @@ const callbacks = new Map<number, () => void>();
 let listening = false;
 
 // The child of a fork has the parent's watches; what they watch is the parent's business.
-afterForkInChild(() => {
+afterForkInChild((rehearsing) => {
+  if (rehearsing) return;
   for (const fd of [...callbacks.keys()]) unwatch(fd);
 });
 

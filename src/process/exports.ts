@@ -49,8 +49,8 @@ function exportedName(source: string, variable: string): string | undefined {
   if (has(`\\bexport\\s+default\\s+(?:(?:(?:async\\s+)?function\\s*\\*?|class)\\s+)?${local}${end}`)) return 'default';
   for (const [, list] of source.matchAll(/\bexport\s*\{([^}]*)\}/g)) {
     for (const item of list!.split(',')) {
-      const [name, as, alias] = item.trim().split(/\s+/);
-      if (name === variable) return as === 'as' ? alias!.replace(/^(['"])(.*)\1$/, '$2') : variable;
+      const [, name, alias] = /^(\S+)(?:\s+as\s+(.+))?$/s.exec(item.trim()) ?? [];
+      if (name === variable) return alias?.replace(/^(['"])(.*)\1$/s, '$2') ?? variable;
     }
   }
   if (has(`\\bexport\\s+(?:const|let|var)\\s[^;]*?(?<![\\w$.])${local}${end}`)) return variable;

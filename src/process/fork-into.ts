@@ -1,17 +1,21 @@
 import { ForkUnsafeError } from '../errors.js';
 import { native } from '../native.js';
-import { becomeChild } from './become-child.js';
-import { callFork, prepareChild } from './fork.js';
+import { becomeChild, prepareChild } from './become-child.js';
+import { callFork } from './fork.js';
 import { endAtRest } from './rest.js';
 import { leaveImmediate, runningImmediate, silenceParent } from './silence.js';
 
-/** Node's own listeners, and what listeners are added and removed with. */
-const KEPT = new Set(['newListener', 'removeListener', 'warning', 'SIGWINCH']);
+/** Node's own: with what listeners are added and removed, and what prints warnings and follows the size of a terminal. */
+const KEPT = ['newListener', 'removeListener', 'SIGWINCH'];
+const PRINTS_WARNINGS = 'onWarning';
 
 /** The parent's handlers of signals, of uncaught exceptions and of the end are about the parent's work. */
 function dropListeners(): void {
-  for (const event of process.eventNames()) {
-    if (!KEPT.has(String(event))) process.removeAllListeners(event as string);
+  for (const event of process.eventNames() as NodeJS.Signals[]) {
+    if (KEPT.includes(event)) continue;
+    for (const listener of process.listeners(event)) {
+      if (listener.name !== PRINTS_WARNINGS) process.off(event, listener);
+    }
   }
 }
 

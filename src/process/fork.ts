@@ -1,8 +1,11 @@
 import { checked, ForkUnsafeError, wrongType } from '../errors.js';
+import { shareWithChild } from '../memory/arena.js';
 import { native } from '../native.js';
 import { checkObject } from '../options.js';
-import { becomeChild } from './become-child.js';
+import { becomeChild, prepareChild } from './become-child.js';
+import { rehearse } from './rehearse.js';
 import { endAtRest } from './rest.js';
+import { silenceLater } from './silence.js';
 import { adoptForked } from './waitpid.js';
 import { runsAlone, whyNoFork } from './why-no-fork.js';
 
@@ -26,21 +29,21 @@ function descriptorOf(value: unknown, what: string): number {
 export function callFork(descriptors: readonly number[], listening: boolean): number {
   const reason = whyNoFork();
   if (reason !== undefined) throw new ForkUnsafeError(reason);
+  rehearse();
   const pid = native().fork(descriptors, listening, !runsAlone());
   const refusal = pid === EAGAIN ? native().forkRefusal() : '';
   if (refusal !== '') throw new ForkUnsafeError(refusal);
-  return checked(pid, 'fork()');
+  if (checked(pid, 'fork()') > 0) shareWithChild();
+  return pid;
 }
 
-/** The steps between the two returns of the system call, in the child. A failure is the parent's error. */
-export function prepareChild(steps: () => void): void {
-  try {
-    steps();
-  } catch (error) {
-    process.stderr.write(`forklock: the child of a fork could not be set up: ${(error as Error)?.stack}\n`);
-    native().leaveProcess(127);
-  }
-  native().childIsReady();
+/** In a child that goes on with the code that forked. */
+export function goOnAsChild(): void {
+  prepareChild(() => {
+    becomeChild();
+    const silenced = silenceLater();
+    if (silenced || runsAlone()) endAtRest();
+  });
 }
 
 export function fork(options: ForkOptions = {}): number {
@@ -49,10 +52,7 @@ export function fork(options: ForkOptions = {}): number {
   const descriptors = keep.map((value, i) => descriptorOf(value, `options.keep[${i}]`));
   const pid = callFork(descriptors, true);
   if (pid === 0) {
-    prepareChild(() => {
-      becomeChild();
-      if (runsAlone()) endAtRest();
-    });
+    goOnAsChild();
   } else {
     adoptForked(pid);
   }

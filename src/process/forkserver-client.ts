@@ -20,6 +20,11 @@ export interface Request {
   daemon: boolean;
 }
 
+/** No more requests: it ends when its processes have. */
+export interface Retirement {
+  retires: true;
+}
+
 /** `pid` comes with a pidfd; `refused` says why fork() is unsafe; `errno` is of a fork() that failed otherwise. */
 export type Answer = { id: number } & (
   | { pid: number }
@@ -30,6 +35,8 @@ export type Answer = { id: number } & (
 
 const EAGAIN = -11;
 const SIGKILL = 9;
+/** Where this process prints. */
+const OUTPUTS = [1, 2];
 /** How long to wait for a killed server, in ms. */
 const DYING = 1000;
 
@@ -82,9 +89,13 @@ class ForkServer {
   readonly #socket: number;
   readonly #children = new Map<number, ServedChild>();
   readonly #answers = new Map<number, Incoming>();
+  /** Exit codes that came together with the answer that there is such a child. */
+  readonly #early = new Map<number, number>();
   #lastId = 0;
   #keeps = 0;
   dead = false;
+  /** It has forked. */
+  proven = false;
 
   constructor(preload: string[]) {
     const setup = checked(native().sealedMemory(Buffer.from(JSON.stringify({ preload } satisfies Setup))), 'a message');
@@ -103,6 +114,7 @@ class ForkServer {
     } finally {
       native().closeDescriptor(setup);
     }
+    living.add(this);
     checked(
       watch(this.#socket, false, () => this.listen()),
       'watching the fork server',
@@ -116,7 +128,7 @@ class ForkServer {
   start(message: Message, header: Header): ServedChild | undefined {
     const id = ++this.#lastId;
     const request: Request = { id, daemon: header.daemon };
-    if (!post(this.#socket, { ...request }, [message.payload, ...standardOutputs(), ...message.segments])) {
+    if (!post(this.#socket, { ...request }, [message.payload, ...OUTPUTS, ...message.segments])) {
       this.#die();
       return undefined;
     }
@@ -134,9 +146,17 @@ class ForkServer {
     const head = answer.head as Answer;
     if ('refused' in head) throw new ForkUnsafeError(head.refused);
     if ('errno' in head) throw new SystemError('fork() in the fork server', head.errno);
+    this.proven = true;
     const child = new ServedChild(this, (head as { pid: number }).pid, answer.descriptors[0]!, message.retained);
-    this.#children.set(id, child);
+    const exitCode = this.#early.get(id);
+    this.#early.delete(id);
+    if (exitCode === undefined) this.#children.set(id, child);
+    else child.told(exitCode);
     return child;
+  }
+
+  retire(): void {
+    post(this.#socket, { retires: true } satisfies Retirement, []);
   }
 
   descriptors(): readonly number[] {
@@ -160,8 +180,9 @@ class ForkServer {
         continue;
       }
       const child = this.#children.get(id);
+      if (child) child.told(exitCode);
+      else this.#early.set(id, exitCode);
       this.#children.delete(id);
-      child?.told(exitCode);
     }
     if (ended) this.#die();
   }
@@ -177,6 +198,7 @@ class ForkServer {
   #die(): void {
     if (this.dead) return;
     this.dead = true;
+    living.delete(this);
     native().pidfdSignal(this.#pidfd, SIGKILL); // if it has closed its socket only, it is of no use any more
     blockUntil(
       () => native().exitStatus(this.#pidfd, true) !== EAGAIN,
@@ -197,11 +219,15 @@ class ForkServer {
 }
 
 let server: ForkServer | undefined;
+/** With those that are retired, and still have processes. */
+const living = new Set<ForkServer>();
 let preload: string[] = [];
 
 // The server watches its client, which the child of a fork is not: it gets a server of its own when it needs one.
-afterForkInChild(() => {
-  if (server && !server.dead) server.forget();
+afterForkInChild((rehearsing) => {
+  if (rehearsing) return;
+  for (const each of living) each.forget();
+  living.clear();
   server = undefined;
 });
 
@@ -220,7 +246,16 @@ export function setForkserverPreload(modules: readonly (string | URL)[]): void {
  * `ERR_FORKLOCK_SYSTEM`; `ERR_FORKLOCK_PROCESS` when the server does not survive its start.
  */
 export function serveChild(message: Message, header: Header): Child {
-  const child = running().start(message, header) ?? running().start(message, header); // it may have died since
+  let child: Child | undefined;
+  try {
+    child = running().start(message, header) ?? running().start(message, header); // it may have died since
+  } catch (error) {
+    // What has worked and then does not may be out of order: a fresh one is the better judge.
+    if (!(error instanceof ForkUnsafeError) || !server?.proven) throw error;
+    server.retire();
+    server = undefined;
+    child = running().start(message, header);
+  }
   if (!child) throw new ProcessError('the fork server ends as soon as it has been started: see what it prints');
   return child;
 }
@@ -228,9 +263,4 @@ export function serveChild(message: Message, header: Header): Child {
 function running(): ForkServer {
   if (!server || server.dead) server = new ForkServer(preload);
   return server;
-}
-
-/** Where this process prints, or what it has under those numbers. */
-function standardOutputs(): number[] {
-  return [1, 2];
 }

@@ -1,22 +1,28 @@
 import { readFileSync } from 'node:fs';
+import { pathToFileURL } from 'node:url';
 import { inspect } from 'node:util';
+import { SharedArray } from '../data/array.js';
 import { checked, ForkUnsafeError, SystemError } from '../errors.js';
+import { LARGEST_BLOCK } from '../memory/arena.js';
 import { native } from '../native.js';
-import { becomeChild } from './become-child.js';
 import { begin } from './bootstrap.js';
 import { exitCodeOf } from './child.js';
-import { callFork, prepareChild } from './fork.js';
-import type { Answer, Request, Setup } from './forkserver-client.js';
-import { type Incoming, post, Received, take } from './message.js';
-import { PARENT, SOCKET } from './program.js';
-import { endAtRest } from './rest.js';
-import { whileImporting } from './self.js';
-import { runsAlone } from './why-no-fork.js';
+import { callFork, goOnAsChild } from './fork.js';
+import type { Answer, Request, Retirement, Setup } from './forkserver-client.js';
+import { discard, type Header, type Incoming, pack, post, Received, take } from './message.js';
+import { PARENT, program, SOCKET } from './program.js';
+import { rehearse } from './rehearse.js';
+import { becomeSelf, whileImporting } from './self.js';
+import { importModule } from './target.js';
+import { hasOption } from './why-no-fork.js';
 
 const EAGAIN = -11;
 const SIGKILL = 9;
 /** How soon an answer for which the socket had no room is tried again, in ms. */
 const AGAIN = 10;
+
+/** What the server is until a child of it becomes somebody. */
+const NOBODY = { name: 'forkserver', identity: [], daemon: false, authkey: new Uint8Array(32) };
 
 interface Ward {
   id: number;
@@ -37,7 +43,9 @@ interface Order {
  * forked at any time. It ends with its client.
  */
 export function beServer(): void {
-  native().ignoreInterrupt(true); // Ctrl-C at a terminal is for the client to answer
+  keepCompiled(true);
+  becomeSelf({ ...NOBODY, parent: null });
+  native().ignoreInterrupt(); // Ctrl-C at a terminal is for the client to answer
   native().adopt(SOCKET);
   native().adopt(PARENT);
   const [setup] = take(SOCKET)!.descriptors;
@@ -49,30 +57,60 @@ export function beServer(): void {
   });
 }
 
+/** V8 throws away compiled functions that have not been called for a while, and the children need those of the server. */
+function keepCompiled(on: boolean): void {
+  if (hasOption('--no-flush-bytecode')) return;
+  process.getBuiltinModule('node:v8').setFlagsFromString(on ? '--no-flush-bytecode' : '--flush-bytecode');
+}
+
 async function prepare(preload: readonly string[]): Promise<void> {
-  warmUp();
+  await warmUp();
   for (const module of preload) {
     try {
-      await whileImporting(module, () => import(module));
+      await whileImporting(module, () => importModule(module)); // as its children: what they look for is where it was found
     } catch (error) {
       process.stderr.write(`The fork server could not preload ${module}:\n${inspect(error)}\n`);
     }
   }
 }
 
-/** Most processes print, and wait: what that takes is loaded and compiled once, here. */
-function warmUp(): void {
-  for (const module of [
-    'node:net',
-    'node:tty',
-    'node:stream',
-    'node:crypto',
-    'node:v8',
-    'node:worker_threads',
-  ] as const) {
+/**
+ * What most processes do is done once here, so that it is loaded and compiled in all of them: they import, and print.
+ * Not node:crypto, whose random numbers a child of a fork would have to throw away.
+ */
+async function warmUp(): Promise<void> {
+  for (const module of ['node:net', 'node:tty', 'node:stream', 'node:worker_threads'] as const) {
     process.getBuiltinModule(module);
   }
   inspect(new Error('x'));
+  rehearse();
+  await becomeOrdered(order(rehearsal()));
+  becomeSelf({ ...NOBODY, parent: null });
+}
+
+/** The message of a process that is to become what this one is, and to do nothing. */
+function rehearsal(): number[] {
+  const header: Header = {
+    ...NOBODY,
+    tied: false,
+    parent: { pid: native().getpid(), name: NOBODY.name },
+    argv: process.argv.slice(2),
+    execArgv: process.execArgv,
+    env: { ...process.env } as Record<string, string>,
+    target: { module: new URL('process/warm.js', pathToFileURL(program.file)).href, name: 'close' },
+    class: undefined,
+    cwd: process.cwd(),
+    umask: process.umask(),
+  };
+  // Large enough to have a segment of its own, which goes with it.
+  const array = new SharedArray('int8', LARGEST_BLOCK);
+  const message = pack(header, { args: [array], kwargs: undefined, own: {} });
+  const descriptors = [message.payload, 1, 2, ...message.segments].map((fd) =>
+    checked(native().duplicate(fd), 'rehearsing'),
+  );
+  discard(message, false);
+  array.close();
+  return descriptors;
 }
 
 class Server {
@@ -81,10 +119,13 @@ class Server {
   #unsent: Answer[] = [];
   /** The client's thread has ended, and its process has not. */
   #alone = false;
+  /** Nobody will ask for more processes. */
+  #retired = false;
 
   /** Serves until the client ends. Returns in a forked child, with what that has to become. */
   serve(): Order {
     for (;;) {
+      if ((this.#alone || this.#retired) && this.#wards.size === 0 && this.#unsent.length === 0) process.exit(0);
       const watched = [PARENT, ...(this.#alone ? [] : [SOCKET]), ...this.#wards.keys()];
       const ready = new Uint8Array(watched.length);
       checked(native().poll(Int32Array.from(watched), ready, this.#unsent.length > 0 ? AGAIN : -1), 'waiting');
@@ -93,17 +134,22 @@ class Server {
         if (ready[i] === 1 && watched[i] !== SOCKET) this.#reap(watched[i]!);
       }
       this.#answer();
-      if (this.#alone && this.#wards.size === 0) process.exit(0);
       if (ready[1] !== 1 || watched[1] !== SOCKET) continue;
       const message = take(SOCKET);
       if (message === null) this.#alone = true;
-      const order = message && this.#fork(message);
+      const order = message && this.#obey(message);
       if (order) return order;
     }
   }
 
-  #fork({ head, descriptors }: Incoming): Order | undefined {
-    const { id, daemon } = head as Request;
+  #obey({ head, descriptors }: Incoming): Order | undefined {
+    const asked = head as Request | Retirement;
+    if (!('retires' in asked)) return this.#fork(asked, descriptors);
+    this.#retired = true;
+    return undefined;
+  }
+
+  #fork({ id, daemon }: Request, descriptors: number[]): Order | undefined {
     try {
       const pid = callFork([], false);
       if (pid === 0) {
@@ -121,11 +167,8 @@ class Server {
   }
 
   #becomeChild(): void {
-    prepareChild(() => {
-      becomeChild();
-      if (runsAlone()) endAtRest();
-    });
-    native().ignoreInterrupt(false);
+    goOnAsChild();
+    keepCompiled(false);
     native().closeDescriptor(SOCKET);
     for (const pidfd of this.#wards.keys()) native().closeDescriptor(pidfd);
   }
@@ -158,7 +201,7 @@ class Server {
 }
 
 function refusal(error: unknown): { refused: string } | { errno: number } {
-  if (error instanceof ForkUnsafeError) return { refused: error.message };
+  if (error instanceof ForkUnsafeError) return { refused: error.reason };
   if (error instanceof SystemError) return { errno: error.errno };
   throw error;
 }

@@ -20,7 +20,7 @@ import { serveChild } from './forkserver-client.js';
 import { type Body, discard, type Header, pack } from './message.js';
 import { getStartMethod, giveUpServer, type StartMethod, serverGivenUp } from './methods.js';
 import { closeStdin, endWithParent, runHere } from './run.js';
-import { becomeSelf, children, moduleBeingImported, nextIdentity, pidfdOfSelf, self } from './self.js';
+import { becomeSelf, children, countAnew, moduleBeingImported, nextIdentity, pidfdOfSelf, self } from './self.js';
 import { spawnChild } from './spawn.js';
 import { load, placeAt, placeOf, type Target } from './target.js';
 
@@ -42,8 +42,10 @@ const SIGTERM = 15;
 type State = 'initial' | 'started' | 'stopped' | 'closed';
 
 // The child of a fork has its parent's objects, but none of its children.
-afterForkInChild(() => {
+afterForkInChild((rehearsing) => {
+  if (rehearsing) return;
   for (const process of children) forget(process);
+  children.clear();
 });
 let forget: (process: Process) => void;
 /** What is constructed is this process itself, no child of it. */
@@ -181,7 +183,7 @@ export class Process {
         return serveChild(message, header);
       } catch (error) {
         if (!(error instanceof ForkUnsafeError)) throw error;
-        giveUpServer(error.message);
+        giveUpServer(error.reason);
       }
     }
     return spawnChild(message, header.env);
@@ -193,6 +195,7 @@ export class Process {
       this.#state = 'current';
       this.#creator = native().getpid();
       becomeSelf({ name: this.#name, identity: this.#identity, daemon: this.#daemon, authkey: this.#authkey, parent });
+      countAnew();
       becomeCurrent(this);
       closeStdin();
       if (this.#daemon) endWithParent(parent, true);
@@ -381,7 +384,7 @@ function isOurs(Class: typeof Process): boolean {
 let current: Process | undefined;
 
 /** @internal */
-export function becomeCurrent(process: Process): void {
+export function becomeCurrent(process: Process | undefined): void {
   current = process;
 }
 

@@ -36,10 +36,11 @@ function lazily(): () => number {
 const UUIDS_AHEAD = 128;
 const INTS_AHEAD = 1024;
 
-export function renewRandomness(): void {
-  Math.random = lazily();
+export function renewRandomness(math: { random(): number } = Math): void {
+  math.random = lazily();
   const { moduleLoadList } = process as unknown as { moduleLoadList?: string[] };
   // Nothing was made ahead by a module that nobody has loaded, and loading it would take longer than the fork.
+  if (math !== Math) return;
   if (moduleLoadList && !moduleLoadList.includes('NativeModule internal/crypto/random')) return;
   const { randomInt, randomUUID } = process.getBuiltinModule('node:crypto');
   for (let i = 0; i <= UUIDS_AHEAD; i++) randomUUID();

@@ -1,6 +1,6 @@
 import { checked } from '../errors.js';
 import { native } from '../native.js';
-import { isAtRest } from './silence.js';
+import { hasOwnTimers, isAtRest } from './silence.js';
 
 /**
  * Ends the process when nothing of its own keeps the event loop alive, in children where Node's own look at the loop
@@ -13,11 +13,16 @@ export function endAtRest(): void {
     if (!isAtRest(handles)) {
       asked = false;
     } else if (asked) {
-      process.exit();
+      // As at a natural end, where Node says by the exit code that a top-level await was never settled.
+      (process as unknown as { _exiting: boolean })._exiting = true;
+      process.emit('exit', Number(process.exitCode ?? 0));
     } else {
       asked = true;
       process.emit('beforeExit', Number(process.exitCode ?? 0));
-      setImmediate(() => {}); // the loop turns once more, and whatever was started shows
+      // The loop turns once more, and whatever was started shows; a timer may be over before the next look.
+      setImmediate(() => {
+        asked &&= !hasOwnTimers();
+      });
     }
   };
   checked(native().onRest(look), 'watching the event loop');

@@ -1,4 +1,3 @@
-import { afterForkInChild } from '../after-fork.js';
 import { native } from '../native.js';
 import type { Process } from './process.js';
 
@@ -32,8 +31,6 @@ export const children = new Set<Process>();
 /** While the module of a target, or one to preload, is imported: its name. A process that is started then never ends to start. */
 let imported: string | undefined;
 
-afterForkInChild(() => children.clear());
-
 export function self(): Self {
   if (known) return known;
   const { getEnvironmentData, isMainThread } = process.getBuiltinModule('node:worker_threads');
@@ -49,9 +46,13 @@ function newKey(): Uint8Array {
 
 export function becomeSelf(next: Self): void {
   known = next;
-  made = 0;
   // biome-ignore lint/suspicious/noExplicitAny: the types of Node 20 want a string
   process.getBuiltinModule('node:worker_threads').setEnvironmentData(KEY, next as any);
+}
+
+/** This process's children are counted from 1, whatever its parent has made. */
+export function countAnew(): void {
+  made = 0;
 }
 
 export function nextIdentity(): readonly number[] {

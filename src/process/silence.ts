@@ -9,22 +9,26 @@ interface Immediate {
   _idlePrev: Immediate | null;
 }
 
-/** Whatever Node calls back: a Timeout, an Immediate, a tick. Each keeps its function in a property of its own. */
-type Callback = Partial<Record<'_onTimeout' | '_onImmediate' | 'callback', () => void>> & { _repeat?: number | null };
+/** Properties in which Timeouts, Immediates and ticks keep their functions. */
+const FUNCTIONS = ['_onTimeout', '_onImmediate', 'callback'] as const;
+
+/** Whatever Node calls back: a Timeout, an Immediate, a tick. */
+type Callback = Partial<Record<(typeof FUNCTIONS)[number], () => void>> & { _repeat?: number | null; args?: unknown[] };
 
 const nothing = (): void => {};
-
-/** How many timers of the parent keep the event loop alive here. */
-let timers = 0;
 
 function active(type: string): number {
   return process.getActiveResourcesInfo().filter((each) => each === type).length;
 }
 
 /** Calls in libuv's pool that have ended, but whose callbacks come after the one that forks. */
-export function silenceRequests(): void {
+export function silenceRequests(rehearsing: boolean): void {
+  if (rehearsing) return;
   const { _getActiveRequests } = process as unknown as { _getActiveRequests?(): { oncomplete?: unknown }[] };
-  for (const request of _getActiveRequests?.() ?? []) request.oncomplete = nothing;
+  for (const request of _getActiveRequests?.() ?? []) {
+    // Writes of connections never end here; those to standard output do, and the next one waits for them.
+    if (request.constructor.name !== 'WriteWrap') request.oncomplete = nothing;
+  }
 }
 
 function isInImmediate(): boolean {
@@ -32,7 +36,9 @@ function isInImmediate(): boolean {
   Error.stackTraceLimit = Number.POSITIVE_INFINITY;
   const { stack } = new Error();
   Error.stackTraceLimit = stackTraceLimit;
-  return stack?.includes('.processImmediate (node:internal') === true;
+  // Between two immediates Node runs ticks and microtasks, and there its list is in order.
+  const frame = /\b(processImmediate|runNextTicks|processTicksAndRejections) \(node:internal/.exec(stack ?? '');
+  return frame?.[1] === 'processImmediate';
 }
 
 /** The immediate whose callback is running, if one is. */
@@ -66,32 +72,81 @@ export function leaveImmediate(running: Immediate): void {
   after._idlePrev = before;
 }
 
+/** The timers that were made here, while there is a difference. */
+const own = new Set<NodeJS.Timeout & { _destroyed?: boolean }>();
+let lookThrough = 1000;
+
+function ownTimers(): number {
+  for (const timer of own) if (timer._destroyed) own.delete(timer);
+  lookThrough = Math.max(1000, 2 * own.size);
+  let n = 0;
+  for (const timer of own) if (timer.hasRef()) n++;
+  return n;
+}
+
+/** What came before this async id is the parent's. */
+let boundary = 0;
+let isMeant: (resource: Callback) => boolean;
+
+const hooks = {
+  init(_asyncId: number, type: string, _trigger: number, resource: object): void {
+    if (type !== 'Timeout') return;
+    own.add(resource as NodeJS.Timeout);
+    if (own.size > lookThrough) ownTimers();
+  },
+  before(asyncId: number): void {
+    if (asyncId >= boundary) return;
+    const resource = executionAsyncResource() as Callback;
+    if (!isMeant(resource)) return;
+    for (const key of FUNCTIONS) {
+      if (typeof resource[key] !== 'function') continue;
+      resource[key] = nothing;
+      if (key === '_onTimeout') resource._repeat = null;
+    }
+  },
+  trackPromises: false, // from Node 24: promises are none of its business, and an await costs 65 ns more where they are
+};
+
 /**
- * In a child that shall not go on with what its parent was doing: timers, immediates and ticks that were scheduled before
- * this do nothing when their time comes. There is no way to list them, so each is disarmed in the `before` hook of its
- * one and last call (`node:async_hooks`).
+ * Keeps what the parent has scheduled from being done here too. There is no way to list it, so each is disarmed in the
+ * `before` hook of its one and last call (`node:async_hooks`): `which` says of which ones.
  */
+function disarm(which: (resource: Callback) => boolean): void {
+  if (boundary === 0) createHook(hooks).enable(); // else it is a child's child, which has it already
+  boundary = new AsyncResource('forklock.fork').asyncId();
+  isMeant = which;
+  own.clear();
+}
+
+/** A stream's note that something was written: without it standard output would never drain again. */
+function isOfOutput({ args }: Callback): boolean {
+  const stream = (args?.[0] as { stream?: unknown } | undefined)?.stream;
+  return stream !== undefined && (stream === process.stdout || stream === process.stderr);
+}
+
+/** In a child that shall not go on with anything that its parent was doing: timers, immediates and ticks do nothing. */
 export function silenceParent(): void {
-  const boundary = new AsyncResource('forklock.fork').asyncId();
-  timers = active('Timeout');
-  createHook({
-    before(asyncId) {
-      if (asyncId >= boundary) return;
-      const resource = executionAsyncResource() as Callback;
-      for (const key of ['_onTimeout', '_onImmediate', 'callback'] as const) {
-        if (typeof resource[key] !== 'function') continue;
-        resource[key] = nothing;
-        if (key !== '_onTimeout') continue;
-        resource._repeat = null;
-        if ((resource as NodeJS.Timeout).hasRef()) timers--;
-      }
-    },
-  }).enable();
+  disarm((resource) => !isOfOutput(resource));
+}
+
+/**
+ * In a child that goes on with the code that called `fork()`: immediates, and timers that keep a process alive, do nothing,
+ * as timers have it over fork(2). Timers that do not are housekeeping, and go on in both. Ticks and microtasks are part of
+ * the turn in which `fork()` was called. Returns whether there is anything to silence.
+ */
+export function silenceLater(rehearsing = false): boolean {
+  if (active('Timeout') + active('Immediate') === 0 || rehearsing) return false;
+  disarm((resource) => typeof resource._onImmediate === 'function' || (resource as NodeJS.Timeout).hasRef?.() === true);
+  return true;
+}
+
+/** Whether timers that this process has made keep its event loop alive. */
+export function hasOwnTimers(): boolean {
+  return (boundary === 0 ? active('Timeout') : ownTimers()) > 0;
 }
 
 /** Whether nothing of this process's own keeps its event loop alive, when it has so many active handles. */
 export function isAtRest(handles: number): boolean {
-  const left = active('Timeout');
-  // A silenced timer still looks active, and Node has one handle for all timers.
-  return left <= timers && handles <= Math.min(left, 1) && active('Immediate') === 0;
+  // A timer of the parent still looks active, and Node has one handle for all timers.
+  return !hasOwnTimers() && handles <= Math.min(active('Timeout'), 1) && active('Immediate') === 0;
 }

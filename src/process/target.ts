@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { createRequire, isBuiltin } from 'node:module';
 import { isAbsolute } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { types } from 'node:util';
 import { outOfRange, TargetError, wrongType } from '../errors.js';
 import { exportsOf } from './exports.js';
 import { locate } from './locate.js';
@@ -82,12 +83,32 @@ function existing(url: URL, what: string): string {
   return url.href;
 }
 
+/** Loaders and transformations that a program was started with know import() best. */
+const PLAIN = !/(^|\s)(--import|--require|-r|--loader|--experimental-)/.test(
+  [...process.execArgv, process.env.NODE_OPTIONS ?? ''].join(' '),
+);
+
+/**
+ * As import(), but where it can without libuv's thread pool, which a forked process would have to start first. An ES
+ * module is the same to both; only one with a top-level await, or that is being imported, takes import().
+ */
+export async function importModule(url: string): Promise<Record<string, unknown>> {
+  if (PLAIN && /^file:[^?#]*\.(mjs|js)$/.test(url)) {
+    try {
+      const exported = createRequire(import.meta.url)(fileURLToPath(url));
+      if (types.isModuleNamespaceObject(exported)) return exported as Record<string, unknown>;
+    } catch (error) {
+      if (!/^ERR_REQUIRE_/.test(String((error as NodeJS.ErrnoException)?.code))) throw error;
+    }
+  }
+  return import(url);
+}
+
 /** Imports what a place names. Errors: those of the import; `ERR_FORKLOCK_TARGET` when it is not there or no function. */
 export async function load({ module, name }: Place): Promise<unknown> {
-  const namespace = (await import(module)) as Record<string, unknown>;
-  const ofCommonJS = namespace.default as Record<string, unknown> | null | undefined;
+  const namespace = await importModule(module);
   // What a CommonJS module exports is in its default, and often only there.
-  const value = name in namespace ? namespace[name] : Object(ofCommonJS) === ofCommonJS ? ofCommonJS![name] : undefined;
+  const value = name in namespace ? namespace[name] : Object(namespace.default)[name];
   if (typeof value !== 'function') {
     throw new TargetError(
       `${module} exports no function '${name}': it exports ${Object.keys(namespace).join(', ') || 'nothing'}`,

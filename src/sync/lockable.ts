@@ -1,11 +1,16 @@
+import { generation } from '../after-fork.js';
 import { TimeoutError, wrongType } from '../errors.js';
 import { type Cell, KINDS } from '../memory/cell.js';
 import { SharedObject } from '../memory/shared-object.js';
 import { checkFunction, checkTimeout, checkWaitOptions, type WaitOptions } from '../options.js';
 
-/** Something that is held until it is released: by `using`, by `release()`, or at the latest by the end of the thread. */
+/**
+ * Something that is held until it is released: by `using`, by `release()`, or at the latest by the end of the thread.
+ * In the child of a fork nothing is held that the parent held, and a hold from before releases nothing.
+ */
 export class Hold {
   #release: (() => void) | undefined;
+  readonly #generation = generation;
 
   /** @internal */
   constructor(release: () => void) {
@@ -14,14 +19,14 @@ export class Hold {
 
   /** False once it has been released. */
   get held(): boolean {
-    return this.#release !== undefined;
+    return this.#release !== undefined && this.#generation === generation;
   }
 
   /** Releases. Twice is once. */
   release(): void {
     const release = this.#release;
     this.#release = undefined;
-    release?.();
+    if (this.#generation === generation) release?.();
   }
 
   [Symbol.dispose](): void {
@@ -49,11 +54,12 @@ export async function holdAsync(what: Acquirable, title: string, options?: WaitO
 export function withHeld<T>(what: Acquirable, title: string, fn: () => T, timeout?: number): T {
   checkFunction(fn, 'fn');
   if (!what.acquire(timeout)) throw new TimeoutError(title, timeout ?? 0);
+  const begun = generation;
   let result: T;
   try {
     result = fn();
   } finally {
-    what.release();
+    if (begun === generation) what.release();
   }
   if (typeof (result as PromiseLike<unknown> | null | undefined)?.then === 'function') {
     throw wrongType('fn', 'a synchronous function (its promise would outlive the hold: use withAsync)', fn);
@@ -69,10 +75,11 @@ export async function withHeldAsync<T>(
 ): Promise<T> {
   checkFunction(fn, 'fn');
   if (!(await what.acquireAsync(options))) throw new TimeoutError(title, options?.timeout ?? 0);
+  const begun = generation;
   try {
     return await fn();
   } finally {
-    what.release();
+    if (begun === generation) what.release();
   }
 }
 

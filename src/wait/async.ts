@@ -16,7 +16,8 @@ let lastId = 0;
 let listening = false;
 
 // The parent's waits are the parent's: their promises stay as they are in the child, and none of them takes anything.
-afterForkInChild(() => {
+afterForkInChild((rehearsing) => {
+  if (rehearsing) return;
   const waits = [...pending.values()];
   pending.clear();
   lines.clear();

@@ -16,7 +16,7 @@ inEveryVariant('Lock', (variant) => {
     const owner = await b.actor.read('o', 'owner');
     expect(owner).toEqual(lock.owner);
     expect(owner.pid).toBe(a.actor.pid);
-    if (a.actor.mode === 'process') expect(owner.tid).toBe(a.actor.pid);
+    if (a.actor.mode !== 'thread') expect(owner.tid).toBe(a.actor.pid);
     else expect(owner.tid).not.toBe(a.actor.pid);
     expect(lock.ownerDied).toBe(false);
     expect(lock.recover()).toBe(false);

@@ -1,7 +1,8 @@
 import * as forklock from 'forklock';
 import { expect, test } from 'vitest';
+import { METHODS } from '../support/processes.js';
 import { inEveryVariant, scene, useTroupe } from '../support/stage.js';
-import { type ClassName, freshName } from '../support/subjects.js';
+import { type ClassName, castAround, freshName } from '../support/subjects.js';
 import { until } from '../support/time.js';
 
 /** Handles, names, and the end of use: the same for every class. */
@@ -46,6 +47,20 @@ const handleOf = (cls: string, options?: object): string => {
 };
 
 for (const { title, cls, args, options } of constructions) {
+  for (const named of [false, true]) {
+    test(`${title}: an argument of a Process is the same object, ${named ? 'named' : 'anonymous'}`, async () => {
+      const all = { ...options, ...(named && { name: freshName() }) };
+      const { object, actors } = await castAround(troupe, METHODS, cls, 'args', args, all);
+      const { change, state } = changes[cls];
+      const [before] = await Promise.all(actors.map((actor) => actor.read(...state)));
+      await actors[0]!.call(...change);
+      for (const actor of actors) {
+        expect(await actor.read(...state)).not.toEqual(before);
+        expect(await actor.read('o', 'name')).toBe(object.name);
+      }
+    });
+  }
+
   inEveryVariant(title, (variant) => {
     test('the handle is a short string that opens the same object, in JSON and from any holder of it', async () => {
       const { object, actors } = await scene(troupe, variant, cls, args, options);

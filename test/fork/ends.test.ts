@@ -502,6 +502,7 @@ const programs: Record<string, Record<string, Body>> = {
 function withoutIds(stderr: string): string {
   return stderr
     .replace(/^ {4}at .*\n/gm, '')
+    .replace(/^\s*\^+$/gm, '^')
     .replace(/\(node:\d+\)/g, '(node)')
     .replace(/^(?:file:.*|node:.*|.*\.js|evalmachine.*|\[worker eval\].*):\d+$/gm, '(place)')
     .replace(/^[\s\S]*-----\n[\s\S]*$/, '(native stack)\n');

@@ -1,17 +1,35 @@
-// Runs the source in argv[2] as the body of an async function that gets forklock and the other arguments. It has no
-// channel to the test, so it ends by itself when nothing keeps it alive.
+// Runs the source in argv[3] as the body of an async function that gets forklock and the other arguments. It has no
+// channel to the test, so it ends by itself when nothing keeps it alive. With a start method in argv[2] a Process does
+// that, and this program ends as that does.
 import fs from 'node:fs';
 import { createRequire } from 'node:module';
 import { Worker } from 'node:worker_threads';
 import * as forklock from 'forklock';
 
-const [source, ...args] = process.argv.slice(2);
-const scope = {
-  forklock,
-  fs,
-  Worker,
-  require: createRequire(import.meta.url),
-  print: (value) => console.log(JSON.stringify(value)),
-};
-// biome-ignore lint/security/noGlobalEval: the source is a function of the test
-await globalThis.eval(`(${source})`)(scope, ...args.map((arg) => JSON.parse(arg)));
+const { getContext, parentProcess } = forklock;
+
+export async function main(source, args) {
+  const scope = {
+    forklock,
+    fs,
+    Worker,
+    require: createRequire(import.meta.url),
+    print: (value) => console.log(JSON.stringify(value)),
+  };
+  // biome-ignore lint/security/noGlobalEval: the source is a function of the test
+  await globalThis.eval(`(${source})`)(scope, ...args);
+}
+
+if (parentProcess() === null) {
+  const [mode, source, ...json] = process.argv.slice(2);
+  const args = json.map((text) => JSON.parse(text));
+  if (mode === 'process') {
+    await main(source, args);
+  } else {
+    const child = new (getContext(mode).Process)({ target: main, args: [source, args] });
+    child.start();
+    child.join();
+    if (child.exitCode < 0) process.kill(process.pid, -child.exitCode);
+    process.exitCode = child.exitCode;
+  }
+}

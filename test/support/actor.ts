@@ -1,14 +1,11 @@
-import { type ChildProcess, fork } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
-import { Worker } from 'node:worker_threads';
+import { type ActorOptions, type Body, type Exit, embody, type Mode } from './bodies.js';
 import { deadline, deferred } from './time.js';
 
-/** What a participant is: a process of its own, or a thread of this one. */
-export type Mode = 'process' | 'thread';
+export type { ActorOptions, Exit, Mode, ProcessMode } from './bodies.js';
+export { PROCESSES } from './bodies.js';
 
 /** How long a command of an actor may take before the actor is killed. */
 const WATCHDOG = 20_000;
-const program = fileURLToPath(new URL('../programs/actor.mjs', import.meta.url));
 
 /** What the functions that `run` sends to an actor get as their first argument. */
 export interface Scope {
@@ -42,12 +39,6 @@ export class RemoteError extends Error {
   }
 }
 
-/** How an actor ended: its exit code (null when a signal ended it), and the signal. */
-export interface Exit {
-  code: number | null;
-  signal: string | null;
-}
-
 interface Reply {
   id?: number;
   ok?: boolean;
@@ -64,26 +55,13 @@ interface Command {
   watchdog: NodeJS.Timeout;
 }
 
-export interface ActorOptions {
-  env?: NodeJS.ProcessEnv;
-  execArgv?: string[];
-  workerData?: unknown;
-  /** Where the output of a child process goes. Default `'ignore'`. */
-  stdio?: 'ignore' | 'inherit';
-}
-
-const living = new Set<Actor>();
-process.on('exit', () => {
-  for (const actor of living) actor.child?.kill('SIGKILL');
-});
-
-/** A participant that does what the test says: a child process or a worker thread that runs programs/actor.mjs. */
+/** A participant that does what the test says: see programs/acting.mjs. */
 export class Actor {
   readonly mode: Mode;
-  readonly child: ChildProcess | undefined;
-  readonly worker: Worker | undefined;
   /** Resolves when the actor has ended. */
   readonly exited: Promise<Exit>;
+  readonly #ended: (exit: Exit) => void;
+  #body!: Body;
   readonly #commands = new Map<number, Command>();
   readonly #events: { event: string; value: unknown }[] = [];
   readonly #listeners = new Set<() => void>();
@@ -92,50 +70,22 @@ export class Actor {
   /** What an uncaught exception of a worker was. */
   uncaught: unknown;
 
-  private constructor(mode: Mode, options: ActorOptions) {
+  private constructor(mode: Mode) {
     this.mode = mode;
-    const { promise: exited, resolve: ended } = deferred<Exit>();
-    this.exited = exited;
-    const end = (exit: Exit): void => {
-      this.#exit = exit;
-      living.delete(this);
-      for (const [id, command] of this.#commands) {
-        this.#finish(id)?.reject(new Error(`the actor ended during '${command.op}': ${JSON.stringify(exit)}`));
-      }
-      for (const listener of this.#listeners) listener();
-      ended(exit);
-    };
-    const execArgv = options.execArgv ?? [];
-    if (mode === 'process') {
-      const stdio = options.stdio ?? 'ignore';
-      this.child = fork(program, {
-        execArgv,
-        env: { ...process.env, NODE_OPTIONS: '', ...options.env },
-        serialization: 'advanced',
-        stdio: ['ignore', stdio, stdio, 'ipc'],
-      });
-      this.child.on('message', (reply) => this.#receive(reply as Reply));
-      this.child.on('error', () => {}); // a command to a process that is gone; 'exit' tells
-      this.child.on('exit', (code, signal) => end({ code, signal }));
-    } else {
-      this.worker = new Worker(program, {
-        execArgv,
-        workerData: options.workerData,
-        env: { ...process.env, NODE_OPTIONS: '', ...options.env },
-        stdout: true,
-        stderr: true,
-      });
-      this.worker.on('message', (reply) => this.#receive(reply as Reply));
-      this.worker.on('error', (error) => {
-        this.uncaught = error;
-      });
-      this.worker.on('exit', (code) => end({ code, signal: null }));
-    }
-    living.add(this);
+    const { promise, resolve } = deferred<Exit>();
+    this.exited = promise;
+    this.#ended = resolve;
   }
 
   static async start(mode: Mode, options: ActorOptions = {}): Promise<Actor> {
-    const actor = new Actor(mode, options);
+    const actor = new Actor(mode);
+    actor.#body = await embody(mode, options, {
+      receive: (reply) => actor.#receive(reply as Reply),
+      failed: (error) => {
+        actor.uncaught = error;
+      },
+      ended: (exit) => actor.#end(exit),
+    });
     await actor.event('ready');
     return actor;
   }
@@ -150,7 +100,7 @@ export class Actor {
   }
 
   get pid(): number {
-    return this.child?.pid ?? process.pid;
+    return this.#body.pid;
   }
 
   /** Makes `new cls(...args)` there. */
@@ -210,23 +160,37 @@ export class Actor {
     return deadline(happened, WATCHDOG, `the event '${name}' of an actor`);
   }
 
-  /** Sends a signal to a process, and waits for its end if it is one that ends it. */
-  async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
-    this.child!.kill(signal);
-    if (signal === 'SIGKILL') await this.exited;
+  /** Sends a signal to a process. */
+  signal(signal: NodeJS.Signals): void {
+    if (this.alive) this.#body.signal(signal);
   }
 
-  /** Terminates a worker. */
+  /** Sends SIGKILL to a process, and waits for its end. */
+  async kill(): Promise<void> {
+    this.signal('SIGKILL');
+    await this.exited;
+  }
+
+  /** Ends it by `terminate()` of a worker or of a `Process`. */
   async terminate(): Promise<void> {
-    await this.worker!.terminate();
+    this.#body.terminate();
+    await this.exited;
   }
 
   /** Ends it from outside, whatever it does. */
   async stop(): Promise<void> {
     if (!this.alive) return;
-    if (this.worker) await this.worker.terminate();
-    else this.child!.kill('SIGKILL');
-    await this.exited;
+    if (this.mode === 'thread') await this.terminate();
+    else await this.kill();
+  }
+
+  #end(exit: Exit): void {
+    this.#exit = exit;
+    for (const [id, command] of this.#commands) {
+      this.#finish(id)?.reject(new Error(`the actor ended during '${command.op}': ${JSON.stringify(exit)}`));
+    }
+    for (const listener of this.#listeners) listener();
+    this.#ended(exit);
   }
 
   #send(op: string, command: object): Promise<unknown> {
@@ -239,8 +203,7 @@ export class Actor {
         void this.stop();
       }, WATCHDOG);
       this.#commands.set(id, { op, resolve, reject, watchdog });
-      if (this.child) this.child.send({ id, op, ...command });
-      else this.worker!.postMessage({ id, op, ...command });
+      this.#body.send({ id, op, ...command });
     });
     reply.catch(() => {}); // a test that failed elsewhere does not look any more
     return reply;
@@ -268,8 +231,10 @@ export class Actor {
 /** Actors that the tests of a file take turns with, because starting one takes longer than most tests. */
 export class Troupe {
   readonly #options: ActorOptions;
-  readonly #idle: Record<Mode, Actor[]> = { process: [], thread: [] };
+  readonly #idle: Record<Mode, Actor[]> = { process: [], thread: [], spawn: [], forkserver: [], fork: [] };
   readonly #lent: Actor[] = [];
+  /** Those that have got objects as arguments: they are there for one test. */
+  readonly #hired: Actor[] = [];
 
   constructor(options: ActorOptions = {}) {
     this.#options = options;
@@ -285,6 +250,17 @@ export class Troupe {
     return Promise.all(modes.map((mode) => this.lend(mode)));
   }
 
+  /** Actors that are a `Process`, and get the objects as its arguments. */
+  hireAll(modes: readonly Mode[], given: NonNullable<ActorOptions['given']>): Promise<Actor[]> {
+    return Promise.all(
+      modes.map(async (mode) => {
+        const actor = await Actor.start(mode, { ...this.#options, given });
+        this.#hired.push(actor);
+        return actor;
+      }),
+    );
+  }
+
   /** After a test: who still does something, or is not as it was, is not used again. */
   async collect(): Promise<void> {
     for (const actor of this.#lent.splice(0)) {
@@ -292,6 +268,7 @@ export class Troupe {
       if (actor.idle) this.#idle[actor.mode].push(actor);
       else await actor.stop();
     }
+    await Promise.all(this.#hired.splice(0).map((actor) => actor.stop()));
   }
 
   async dismiss(): Promise<void> {

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
+import type { ProcessMode } from './bodies.js';
 
 const program = fileURLToPath(new URL('../programs/script.mjs', import.meta.url));
 
@@ -15,6 +16,8 @@ export interface ScriptScope {
 }
 
 export interface ScriptOptions {
+  /** What runs it: the program itself, or a `Process` that it starts. Default `'process'`. */
+  mode?: ProcessMode;
   /** Milliseconds after which it is killed. */
   deadline?: number;
   env?: NodeJS.ProcessEnv;
@@ -37,7 +40,7 @@ export interface ScriptResult {
 export async function script<A extends unknown[]>(
   fn: (scope: ScriptScope, ...args: A) => unknown,
   args: A,
-  { deadline = 20_000, env, execArgv = [], under = [] }: ScriptOptions = {},
+  { mode = 'process', deadline = 20_000, env, execArgv = [], under = [] }: ScriptOptions = {},
 ): Promise<ScriptResult> {
   const start = performance.now();
   const command = [
@@ -45,6 +48,7 @@ export async function script<A extends unknown[]>(
     process.execPath,
     ...execArgv,
     program,
+    mode,
     fn.toString(),
     ...args.map((arg) => JSON.stringify(arg)),
   ];

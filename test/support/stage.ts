@@ -1,7 +1,8 @@
 import type { Condition } from 'forklock';
 import { afterAll, afterEach, describe } from 'vitest';
 import { type Actor, type ActorOptions, type Mode, Troupe } from './actor.js';
-import { type ClassName, cleanUp, type Form, Party, type Sharing, type Subject, share } from './subjects.js';
+import { METHODS } from './processes.js';
+import { type ClassName, castAround, cleanUp, type Form, Party, type Sharing, type Subject } from './subjects.js';
 
 /** One way in which a case of the conformance suite runs. */
 export interface Variant {
@@ -17,17 +18,31 @@ const places: Record<string, readonly [Mode, Mode, Mode]> = {
   'between threads and processes': ['process', 'thread', 'process'],
 };
 
-/** Sync and async; threads, processes and both; by handle and by name. */
-export const variants: readonly Variant[] = Object.entries(places).flatMap(([place, modes]) =>
-  (['sync', 'async'] as const).flatMap((form) =>
-    (['handle', 'name'] as const).map((sharing) => ({
-      title: `${form}, ${place}, by ${sharing}`,
-      modes,
-      form,
-      sharing,
-    })),
+const forms: readonly Form[] = ['sync', 'async'];
+
+/**
+ * Sync and async; threads, processes and both, by handle and by name; and between processes of each start method, by
+ * handle to processes that go from test to test, and as an argument of fresh ones, where that takes milliseconds.
+ */
+export const variants: readonly Variant[] = [
+  ...Object.entries(places).flatMap(([place, modes]) =>
+    forms.flatMap((form) =>
+      (['handle', 'name'] as const).map((sharing) => ({
+        title: `${form}, ${place}, by ${sharing}`,
+        modes,
+        form,
+        sharing,
+      })),
+    ),
   ),
-);
+  ...METHODS.flatMap((method) =>
+    forms.map((form) => {
+      const sharing = form === 'sync' && method !== 'spawn' ? ('args' as const) : ('handle' as const);
+      const modes = [method, method, method] as const;
+      return { title: `${form}, between processes by ${method}, by ${sharing}`, modes, form, sharing };
+    }),
+  ),
+];
 
 /** Describes a group of cases once for each variant. */
 export function inEveryVariant(what: string, cases: (variant: Variant) => void): void {
@@ -62,10 +77,9 @@ export async function scene<C extends ClassName>(
   args: unknown[] = [],
   options: object = {},
 ): Promise<Scene<InstanceType<typeof import('forklock')[C]>>> {
-  const actors = (await troupe.lendAll(modes)) as [Actor, Actor, Actor];
-  const object = await share(cls, sharing, actors, args, options);
+  const { object, actors } = await castAround(troupe, modes, cls, sharing, args, options);
   const [a, b, c] = actors.map((actor) => new Party(actor, form)) as [Party, Party, Party];
-  return { object, actors, a, b, c };
+  return { object, actors: actors as [Actor, Actor, Actor], a, b, c };
 }
 
 /** A scene for something with the face of a lock. */

@@ -1,8 +1,8 @@
 import * as forklock from 'forklock';
-import type { Actor } from './actor.js';
+import type { Actor, Mode, Troupe } from './actor.js';
 
-/** How an object gets to its other users. */
-export type Sharing = 'handle' | 'name';
+/** How an object gets to its other users: by its handle, by a name, or as an argument of a `Process`. */
+export type Sharing = 'handle' | 'name' | 'args';
 /** Which of the two forms of a wait a party uses. */
 export type Form = 'sync' | 'async';
 
@@ -60,22 +60,49 @@ export type ClassName =
   | 'Barrier'
   | 'RWLock';
 
-/** Makes an object here and gives it, as `o`, to the actors. */
+/** What the constructor gets: with a fresh name, if the object is shared by name. */
+function construction(sharing: Sharing, args: unknown[], options: object): unknown[] {
+  return [...args, sharing === 'name' ? { ...options, name: freshName() } : options];
+}
+
+function make<C extends ClassName>(cls: C, all: unknown[]): InstanceType<(typeof forklock)[C]> {
+  // biome-ignore lint/performance/noDynamicNamespaceImportAccess: nothing is bundled
+  const Class = forklock[cls] as unknown as new (...args: unknown[]) => Any;
+  const object = new Class(...all);
+  made.push(object);
+  return object;
+}
+
+/** Makes an object here and gives it, as `o`, to actors. */
 export async function share<C extends ClassName>(
   cls: C,
-  sharing: Sharing,
+  sharing: Exclude<Sharing, 'args'>,
   actors: Actor[],
   args: unknown[] = [],
   options: object = {},
 ): Promise<InstanceType<(typeof forklock)[C]>> {
-  // biome-ignore lint/performance/noDynamicNamespaceImportAccess: nothing is bundled
-  const Class = forklock[cls] as unknown as new (...args: unknown[]) => Any;
-  const all = [...args, sharing === 'name' ? { ...options, name: freshName() } : options];
-  const object = new Class(...all);
-  made.push(object);
+  const all = construction(sharing, args, options);
+  const object = make(cls, all);
   if (sharing === 'name') await Promise.all(actors.map((actor) => actor.make(cls, 'o', ...all)));
   else await Promise.all(actors.map((actor) => actor.open(cls, 'o', object.handle)));
   return object;
+}
+
+/** An object, and actors of a troupe that have it as `o`. */
+export async function castAround<C extends ClassName>(
+  troupe: Troupe,
+  modes: readonly Mode[],
+  cls: C,
+  sharing: Sharing,
+  args: unknown[] = [],
+  options: object = {},
+): Promise<{ object: InstanceType<(typeof forklock)[C]>; actors: Actor[] }> {
+  if (sharing === 'args') {
+    const object = make(cls, construction(sharing, args, options));
+    return { object, actors: await troupe.hireAll(modes, { o: object }) };
+  }
+  const actors = await troupe.lendAll(modes);
+  return { object: await share(cls, sharing, actors, args, options), actors };
 }
 
 /** An actor that waits for `o`, or for a side of it, in one of the two forms. */

@@ -1,0 +1,124 @@
+// What the exports share: the state of one environment, and the arguments of calls. Arguments are checked in TypeScript
+// (src/native.ts is the only caller), results are numbers, and a negative number is -errno.
+#pragma once
+
+#include <napi.h>
+
+#include <algorithm>
+#include <csignal>
+#include <deque>
+#include <mutex>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "../memory.h"
+#include "../participant.h"
+#include "../waiter.h"
+#include "../watch.h"
+
+namespace forklock {
+
+using Napi::CallbackInfo;
+using Napi::Value;
+
+struct Opened {
+  Segment* segment = nullptr;
+  int slot = -1;  // of this environment's thread; -1: not a participant
+};
+
+// Everything that belongs to one environment (the main thread or one worker). No mutable statics.
+struct Environment {
+  explicit Environment(napi_env e)
+      : env(e), waiters([this](uint32_t id) { report(id); }) {}
+
+  napi_env env;
+  std::vector<Opened> opened;  // JavaScript names segments by their index here
+  Waiters waiters;
+  napi_threadsafe_function wake_js = nullptr;
+  uint32_t pending = 0;
+  std::mutex mutex;
+  std::deque<uint32_t> ready;  // guarded by mutex
+  std::string why_not;         // why the last fork was refused
+  Napi::FunctionReference at_rest;
+  Watches* watches = nullptr;   // deletes itself
+  std::set<int> descriptors;    // made or received for JavaScript: a worker that is terminated cannot close them
+  bool ignores_interrupt = false;
+  struct sigaction interrupt = {};  // what SIGINT did before it was ignored
+
+  // Called on waiter threads. One call into JavaScript drains all that is ready by then.
+  void report(uint32_t id) {
+    bool first;
+    {
+      std::lock_guard<std::mutex> guard(mutex);
+      first = ready.empty();
+      ready.push_back(id);
+    }
+    if (first) napi_call_threadsafe_function(wake_js, nullptr, napi_tsfn_nonblocking);
+  }
+
+  // A pending wait keeps the process alive as a timer would; when there is none, nothing of ours does.
+  void count_pending(int by) {
+    const uint32_t before = pending;
+    pending += static_cast<uint32_t>(by);
+    if (before == 0 && pending > 0) napi_ref_threadsafe_function(env, wake_js);
+    if (before > 0 && pending == 0) napi_unref_threadsafe_function(env, wake_js);
+  }
+
+  Segment* at(int32_t index) const {
+    if (index < 0 || static_cast<size_t>(index) >= opened.size()) return nullptr;
+    return opened[static_cast<size_t>(index)].segment;
+  }
+
+  int32_t keep(Segment* segment, int error) {
+    if (segment == nullptr) return error;
+    for (size_t i = 0; i < opened.size(); i++) {
+      if (opened[i].segment == segment) {  // the environment counts as one user, however often it opens it
+        drop_user(segment);
+        return static_cast<int32_t>(i);
+      }
+    }
+    auto free = std::find_if(opened.begin(), opened.end(), [](const Opened& o) { return o.segment == nullptr; });
+    if (free == opened.end()) free = opened.insert(opened.end(), Opened{});
+    *free = Opened{segment, -1};
+    return static_cast<int32_t>(free - opened.begin());
+  }
+
+  void release(size_t index) {
+    Opened& o = opened[index];
+    if (o.segment == nullptr) return;
+    if (o.slot >= 0) leave(o.segment, static_cast<uint32_t>(o.slot));
+    Segment* segment = o.segment;
+    o = Opened{};
+    drop_user(segment);
+  }
+};
+
+inline Environment& self(const CallbackInfo& info) { return *static_cast<Environment*>(info.Data()); }
+inline int32_t number(const CallbackInfo& info, size_t i) { return info[i].As<Napi::Number>().Int32Value(); }
+inline double real(const CallbackInfo& info, size_t i) { return info[i].As<Napi::Number>().DoubleValue(); }
+inline std::string text(const CallbackInfo& info, size_t i) { return info[i].As<Napi::String>().Utf8Value(); }
+inline Value give(const CallbackInfo& info, double n) { return Napi::Number::New(info.Env(), n); }
+
+// The functions of one concept, under the names by which JavaScript calls them.
+class Exports {
+ public:
+  Exports(Napi::Object object, Environment* environment) : object_(object), environment_(environment) {}
+
+  template <typename Function>
+  void add(const char* name, Function function) {
+    object_.Set(name, Napi::Function::New(object_.Env(), function, name, environment_));
+  }
+
+ private:
+  Napi::Object object_;
+  Environment* environment_;
+};
+
+void export_segments(Exports* exports);
+void export_participants(Exports* exports);
+void export_waiting(Exports* exports);
+void export_fork(Exports* exports);
+void export_processes(Exports* exports);
+
+}  // namespace forklock

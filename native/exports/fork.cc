@@ -1,0 +1,153 @@
+// fork(2), and what its child needs.
+#include "environment.h"
+
+#include <sys/random.h>
+
+#include <cerrno>
+
+#include "../fork/fork.h"
+#include "../fork/helpers.h"
+#include "../fork/leave.h"
+#include "../fork/microtasks.h"
+#include "../fork/output.h"
+
+namespace forklock {
+namespace {
+
+// In the child, with all signals blocked: a participant of its own, with no wait pending. Returns 0 or -errno.
+int start_anew(Environment& e) {
+  // A signal that is blocked is not thrown away for being ignored: one that came in the meantime still ends the child.
+  if (e.ignores_interrupt) sigaction(SIGINT, &e.interrupt, nullptr);
+  e.ignores_interrupt = false;
+  e.waiters.abandon();
+  e.ready.clear();
+  if (e.pending > 0) e.count_pending(-static_cast<int>(e.pending));
+  for (Opened& o : e.opened) {
+    if (o.slot < 0) continue;
+    o.slot = join_after_fork(o.segment, static_cast<uint32_t>(o.slot));
+    if (o.slot < 0) return o.slot;
+  }
+  return 0;
+}
+
+// descriptors to keep, whether listening sockets are kept, whether helper threads are -> pid, 0, or -errno
+Value Fork(const CallbackInfo& info) {
+  Environment& e = self(info);
+  Keep keep{{}, info[1].As<Napi::Boolean>().Value()};
+  const Napi::Array descriptors = info[0].As<Napi::Array>();
+  for (uint32_t i = 0; i < descriptors.Length(); i++) {
+    keep.descriptors.push_back(descriptors.Get(i).As<Napi::Number>().Int32Value());
+  }
+  uv_loop_t* loop = nullptr;
+  if (napi_get_uv_event_loop(e.env, &loop) != napi_ok) return give(info, -EINVAL);
+  e.why_not.clear();
+  const bool with_helpers = info[2].As<Napi::Boolean>().Value();
+  const int result = fork_process(loop, keep, with_helpers, [&e] { return start_anew(e); }, &e.why_not);
+  if (result >= 0) e.why_not.clear();
+  return give(info, result);
+}
+
+Value WhyNoFork(const CallbackInfo& info) {  // on this machine
+  const char* reason = why_no_helpers();
+  return Napi::String::New(info.Env(), reason == nullptr ? "" : reason);
+}
+
+Value ForkRefusal(const CallbackInfo& info) { return Napi::String::New(info.Env(), self(info).why_not); }
+
+Value ChildIsReady(const CallbackInfo& info) {
+  child_is_ready();
+  return info.Env().Undefined();
+}
+
+Value ForkTimesOf(const CallbackInfo& info) {  // -> [park, pages, fork, handshake] in ns
+  const ForkTimes& t = fork_times();
+  const double values[] = {t.park, t.pages, t.fork, t.handshake};
+  Napi::Array out = Napi::Array::New(info.Env());
+  for (uint32_t i = 0; i < 4; i++) out[i] = give(info, values[i]);
+  return out;
+}
+
+Value CanDropCalls(const CallbackInfo& info) { return Napi::Boolean::New(info.Env(), can_drop_microtasks()); }
+
+Value DropCalls(const CallbackInfo& info) {  // an error that a listener handles
+  // Node keeps a stack of its own of who called whom (async_hooks), and aborts when it is not empty in the end. It
+  // empties it after an uncaught exception that was handled.
+  napi_fatal_exception(info.Env(), info[0]);
+  drop_microtasks();
+  return info.Env().Undefined();
+}
+
+// callback: gets the number of active handles before the loop blocks for what may be nothing of this process's own
+Value OnRest(const CallbackInfo& info) {
+  Environment& e = self(info);
+  e.at_rest = Napi::Persistent(info[0].As<Napi::Function>());
+  uv_loop_t* loop = nullptr;
+  if (napi_get_uv_event_loop(e.env, &loop) != napi_ok) return give(info, -EINVAL);
+  watch_for_rest(loop, [&e](unsigned int handles) {
+    Napi::HandleScope scope(e.env);
+    e.at_rest.MakeCallback(Napi::Object::New(e.env), {Napi::Number::New(e.env, handles)});
+    raise_uncaught(e.env);  // what a handler of beforeExit throws
+  });
+  return give(info, 0);
+}
+
+Value RandomWords(const CallbackInfo& info) {  // -> 4 words that no other process has
+  uint32_t words[4] = {};
+  size_t got = 0;
+  while (got < sizeof words) {
+    const ssize_t n = getrandom(reinterpret_cast<char*>(words) + got, sizeof words - got, 0);
+    if (n < 0 && errno != EINTR) return give(info, -errno);
+    if (n > 0) got += static_cast<size_t>(n);
+  }
+  Napi::Array out = Napi::Array::New(info.Env(), 4);
+  for (uint32_t i = 0; i < 4; i++) out[i] = give(info, words[i]);
+  return out;
+}
+
+Value SetExitCode(const CallbackInfo& info) {
+  set_exit_code(number(info, 0));
+  return info.Env().Undefined();
+}
+
+Value FlushOutput(const CallbackInfo& info) {
+  uv_loop_t* loop = nullptr;
+  const bool some = napi_get_uv_event_loop(self(info).env, &loop) == napi_ok && flush_output(loop);
+  return Napi::Boolean::New(info.Env(), some);
+}
+
+Value LeftOutput(const CallbackInfo& info) { return Napi::Boolean::New(info.Env(), left_output()); }
+
+Value LeaveBeforeTeardown(const CallbackInfo& info) {
+  leave_before_teardown();
+  return info.Env().Undefined();
+}
+
+Value LeaveProcess(const CallbackInfo& info) {
+  Environment& e = self(info);
+  for (Opened& o : e.opened) {  // as a thread that ends does: others need not find out by themselves
+    if (o.slot >= 0) leave(o.segment, static_cast<uint32_t>(o.slot));
+  }
+  set_exit_code(number(info, 0));
+  leave_process();
+}
+
+}  // namespace
+
+void export_fork(Exports* exports) {
+  exports->add("fork", Fork);
+  exports->add("whyNoFork", WhyNoFork);
+  exports->add("forkRefusal", ForkRefusal);
+  exports->add("childIsReady", ChildIsReady);
+  exports->add("forkTimes", ForkTimesOf);
+  exports->add("canDropCalls", CanDropCalls);
+  exports->add("dropCalls", DropCalls);
+  exports->add("onRest", OnRest);
+  exports->add("randomWords", RandomWords);
+  exports->add("setExitCode", SetExitCode);
+  exports->add("leftOutput", LeftOutput);
+  exports->add("flushOutput", FlushOutput);
+  exports->add("leaveBeforeTeardown", LeaveBeforeTeardown);
+  exports->add("leaveProcess", LeaveProcess);
+}
+
+}  // namespace forklock

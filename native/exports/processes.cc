@@ -1,0 +1,170 @@
+// Other processes: started, watched, talked to.
+#include "environment.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "../process.h"
+#include "../socket.h"
+
+namespace forklock {
+namespace {
+
+int kept(const CallbackInfo& info, int fd) {
+  if (fd >= 0) self(info).descriptors.insert(fd);
+  return fd;
+}
+
+std::vector<std::string> texts(const CallbackInfo& info, size_t i) {
+  Napi::Array list = info[i].As<Napi::Array>();
+  std::vector<std::string> out(list.Length());
+  for (uint32_t j = 0; j < out.size(); j++) out[j] = list.Get(j).As<Napi::String>().Utf8Value();
+  return out;
+}
+
+Value Getpid(const CallbackInfo& info) { return give(info, getpid()); }
+Value Getppid(const CallbackInfo& info) { return give(info, getppid()); }
+
+Value PidfdOpen(const CallbackInfo& info) {  // pid -> fd
+  return give(info, kept(info, open_pidfd(number(info, 0))));
+}
+
+Value PidfdSignal(const CallbackInfo& info) {  // pidfd, signal
+  return give(info, signal_process(number(info, 0), number(info, 1)));
+}
+
+Value ExitStatus(const CallbackInfo& info) {  // pidfd, reap -> code, or 256 + signal
+  return give(info, exit_status(number(info, 0), info[1].As<Napi::Boolean>().Value()));
+}
+
+Value Poll(const CallbackInfo& info) {  // Int32Array, Uint8Array of the same length, ms -> how many
+  Napi::Int32Array fds = info[0].As<Napi::Int32Array>();
+  Napi::Uint8Array ready = info[1].As<Napi::Uint8Array>();
+  if (ready.ElementLength() < fds.ElementLength()) return give(info, -EINVAL);
+  return give(info, poll_descriptors(fds.Data(), ready.Data(), static_cast<uint32_t>(fds.ElementLength()),
+                                     number(info, 2)));
+}
+
+Value PollOne(const CallbackInfo& info) {  // fd, ms -> 1: readable
+  const int32_t fd = number(info, 0);
+  uint8_t ready = 0;
+  return give(info, poll_descriptors(&fd, &ready, 1, number(info, 1)));
+}
+
+Value SpawnProgram(const CallbackInfo& info) {  // file, argv, environment, Int32Array of descriptors -> pid
+  Napi::Int32Array fds = info[3].As<Napi::Int32Array>();
+  const std::vector<int> descriptors(fds.Data(), fds.Data() + fds.ElementLength());
+  return give(info, spawn_program(text(info, 0), texts(info, 1), texts(info, 2), descriptors));
+}
+
+Value SealedMemory(const CallbackInfo& info) {  // Uint8Array -> fd
+  Napi::Uint8Array data = info[0].As<Napi::Uint8Array>();
+  return give(info, kept(info, sealed_memory(data.Data(), data.ByteLength())));
+}
+
+Value SocketPair(const CallbackInfo& info) {  // Int32Array(2), filled
+  Napi::Int32Array ends = info[0].As<Napi::Int32Array>();
+  if (ends.ElementLength() < 2) return give(info, -EINVAL);
+  const int failed = socket_pair(ends.Data());
+  if (failed == 0) kept(info, ends[0]), kept(info, ends[1]);
+  return give(info, failed);
+}
+
+Value SendMessage(const CallbackInfo& info) {  // socket, Uint8Array, Int32Array of descriptors
+  Napi::Uint8Array data = info[1].As<Napi::Uint8Array>();
+  Napi::Int32Array fds = info[2].As<Napi::Int32Array>();
+  return give(info, send_message(number(info, 0), data.Data(), data.ByteLength(), fds.Data(), fds.ElementLength()));
+}
+
+Value ReceiveMessage(const CallbackInfo& info) {  // socket, Uint8Array, Int32Array, both filled -> bytes
+  Napi::Uint8Array data = info[1].As<Napi::Uint8Array>();
+  Napi::Int32Array fds = info[2].As<Napi::Int32Array>();
+  const int got =
+      receive_message(number(info, 0), data.Data(), data.ByteLength(), fds.Data(), fds.ElementLength());
+  for (size_t i = 0; got >= 0 && i < fds.ElementLength(); i++) kept(info, fds[i]);
+  return give(info, got);
+}
+
+Value Adopt(const CallbackInfo& info) {  // fd: inherited, from now on as one that was made here
+  const int fd = number(info, 0);
+  return give(info, fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 ? kept(info, fd) : -errno);
+}
+
+Value CloseDescriptor(const CallbackInfo& info) {  // fd: one that was made or received here
+  const int fd = number(info, 0);
+  if (self(info).descriptors.erase(fd) == 0) return give(info, -EBADF);
+  return give(info, close(fd) == 0 ? 0 : -errno);
+}
+
+Value Duplicate(const CallbackInfo& info) {  // fd -> another number of the same file
+  const int copy = fcntl(number(info, 0), F_DUPFD_CLOEXEC, 3);
+  return give(info, copy < 0 ? -errno : kept(info, copy));
+}
+
+Value Redirect(const CallbackInfo& info) {  // from, to: both are the same file then; kept over an exec
+  return give(info, dup2(number(info, 0), number(info, 1)) < 0 ? -errno : 0);
+}
+
+Value OnReadable(const CallbackInfo& info) {  // callback: called with a watched descriptor that is readable
+  Environment& e = self(info);
+  e.watches = Watches::make(e.env, info[0]);
+  return give(info, e.watches == nullptr ? -ENOMEM : 0);
+}
+
+Value WatchDescriptor(const CallbackInfo& info) {  // fd, keep the loop alive
+  return give(info, self(info).watches->add(number(info, 0), info[1].As<Napi::Boolean>().Value()));
+}
+
+Value KeepWatch(const CallbackInfo& info) {  // fd, keep the loop alive
+  return give(info, self(info).watches->keep(number(info, 0), info[1].As<Napi::Boolean>().Value()));
+}
+
+Value Unwatch(const CallbackInfo& info) {  // fd
+  return give(info, self(info).watches->remove(number(info, 0)));
+}
+
+Value DieWith(const CallbackInfo& info) {  // pidfd
+  return give(info, die_with(number(info, 0)));
+}
+
+Value DieWithParentThread(const CallbackInfo& info) { return give(info, die_with_parent_thread()); }
+
+Value IgnoreInterrupt(const CallbackInfo& info) {  // in this process; not in the children that it forks
+  struct sigaction ignore = {};
+  ignore.sa_handler = SIG_IGN;
+  Environment& e = self(info);
+  e.ignores_interrupt = sigaction(SIGINT, &ignore, &e.interrupt) == 0;
+  return give(info, e.ignores_interrupt ? 0 : -errno);
+}
+
+}  // namespace
+
+void export_processes(Exports* exports) {
+  exports->add("getpid", Getpid);
+  exports->add("getppid", Getppid);
+  exports->add("pidfdOpen", PidfdOpen);
+  exports->add("pidfdSignal", PidfdSignal);
+  exports->add("exitStatus", ExitStatus);
+  exports->add("poll", Poll);
+  exports->add("pollOne", PollOne);
+  exports->add("spawnProgram", SpawnProgram);
+  exports->add("sealedMemory", SealedMemory);
+  exports->add("socketPair", SocketPair);
+  exports->add("sendMessage", SendMessage);
+  exports->add("receiveMessage", ReceiveMessage);
+  exports->add("adopt", Adopt);
+  exports->add("duplicate", Duplicate);
+  exports->add("closeDescriptor", CloseDescriptor);
+  exports->add("redirect", Redirect);
+  exports->add("onReadable", OnReadable);
+  exports->add("watch", WatchDescriptor);
+  exports->add("keepWatch", KeepWatch);
+  exports->add("unwatch", Unwatch);
+  exports->add("dieWith", DieWith);
+  exports->add("dieWithParentThread", DieWithParentThread);
+  exports->add("ignoreInterrupt", IgnoreInterrupt);
+}
+
+}  // namespace forklock

@@ -1,0 +1,113 @@
+// Sleeping on words of shared memory, and waking those who do.
+#include "environment.h"
+
+#include "../futex.h"
+
+namespace forklock {
+namespace {
+
+bool read_watch(const CallbackInfo& info, size_t first, Watch* w) {  // index, word, expected, members, owner, dead
+  w->segment = self(info).at(number(info, first));
+  if (w->segment == nullptr) return false;
+  w->word = w->segment->word(info[first + 1].As<Napi::Number>().Uint32Value());
+  w->expected = number(info, first + 2);
+  w->members = number(info, first + 3);
+  w->owner = number(info, first + 4);
+  w->dead = number(info, first + 5);
+  return w->word != nullptr;
+}
+
+Value Sleep(const CallbackInfo& info) {  // index, word, expected, members, owner, dead, ms
+  Watch w;
+  if (!read_watch(info, 0, &w)) return give(info, -EINVAL);
+  sleep_on(w, real(info, 6));
+  return give(info, 0);
+}
+
+Value EndSleeps(const CallbackInfo& info) {
+  end_sleeps();
+  return info.Env().Undefined();
+}
+
+Value Wake(const CallbackInfo& info) {  // index, word, n -> how many
+  Segment* s = self(info).at(number(info, 0));
+  Word* word = s == nullptr ? nullptr : s->word(info[1].As<Napi::Number>().Uint32Value());
+  return give(info, word == nullptr ? -EINVAL : futex_wake(word, number(info, 2)));
+}
+
+void end_waiting(void* data) {
+  Environment& e = *static_cast<Environment*>(data);
+  e.waiters.stop();  // joined here: a thread that calls into an environment that is gone aborts the process
+  napi_release_threadsafe_function(e.wake_js, napi_tsfn_abort);
+  e.wake_js = nullptr;
+}
+
+Value OnReady(const CallbackInfo& info) {  // callback: called, without arguments, when NextReady has something
+  Environment& e = self(info);
+  napi_value name;
+  napi_create_string_utf8(e.env, "forklock", NAPI_AUTO_LENGTH, &name);
+  if (napi_create_threadsafe_function(e.env, info[0], nullptr, name, 0, 1, nullptr, nullptr, nullptr, nullptr,
+                                      &e.wake_js) != napi_ok) {
+    return give(info, -ENOMEM);
+  }
+  napi_unref_threadsafe_function(e.env, e.wake_js);
+  // Hooks run last in, first out: after this one the thread-safe function's own, before it nothing of it has ended.
+  napi_add_env_cleanup_hook(e.env, end_waiting, &e);
+  return give(info, 0);
+}
+
+Value SleepAsync(const CallbackInfo& info) {  // id, index, word, expected, members, owner, dead
+  Environment& e = self(info);
+  Watch w;
+  if (!read_watch(info, 1, &w)) return give(info, -EINVAL);
+  e.waiters.add(info[0].As<Napi::Number>().Uint32Value(), w);
+  e.count_pending(1);
+  return give(info, 0);
+}
+
+Value CancelAsync(const CallbackInfo& info) {  // id
+  Environment& e = self(info);
+  const uint32_t id = info[0].As<Napi::Number>().Uint32Value();
+  bool found = e.waiters.remove(id);
+  if (!found) {
+    std::lock_guard<std::mutex> guard(e.mutex);
+    const auto it = std::find(e.ready.begin(), e.ready.end(), id);
+    found = it != e.ready.end();
+    if (found) e.ready.erase(it);
+  }
+  if (found) e.count_pending(-1);
+  return give(info, found ? 1 : 0);
+}
+
+Value NextReady(const CallbackInfo& info) {  // -> id, or -1
+  Environment& e = self(info);
+  uint32_t id;
+  {
+    std::lock_guard<std::mutex> guard(e.mutex);
+    if (e.ready.empty()) return give(info, -1);
+    id = e.ready.front();
+    e.ready.pop_front();
+  }
+  e.count_pending(-1);
+  return give(info, id);
+}
+
+Value ForcePlainFutex(const CallbackInfo& info) {
+  force_plain_futex(info[0].As<Napi::Boolean>().Value());
+  return info.Env().Undefined();
+}
+
+}  // namespace
+
+void export_waiting(Exports* exports) {
+  exports->add("sleep", Sleep);
+  exports->add("endSleeps", EndSleeps);
+  exports->add("wake", Wake);
+  exports->add("onReady", OnReady);
+  exports->add("sleepAsync", SleepAsync);
+  exports->add("cancelAsync", CancelAsync);
+  exports->add("nextReady", NextReady);
+  exports->add("forcePlainFutex", ForcePlainFutex);
+}
+
+}  // namespace forklock

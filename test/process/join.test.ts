@@ -1,0 +1,185 @@
+import { describe, expect, test } from 'vitest';
+import { METHODS, TARGETS } from '../support/processes.js';
+import { script } from '../support/script.js';
+
+describe.each(METHODS)('%s', (method) => {
+  test('join waits for the end, or for its timeout, as often as it is called', async () => {
+    const { printed, stderr } = await script(
+      ({ forklock, print }, method, url) => {
+        const event = new forklock.Event();
+        const p = new (forklock.getContext(method).Process)({ target: [url, 'waitFor'], args: [event, 3] });
+        p.start();
+        const start = performance.now();
+        print([p.join(0), p.join(-1), p.join(50), p.isAlive(), p.exitCode]);
+        print(performance.now() - start > 49);
+        event.set();
+        print([p.join(), p.isAlive(), p.exitCode, p.join(), p.join(0), p.join(Number.POSITIVE_INFINITY)]);
+        print(performance.now() - start);
+      },
+      [method, TARGETS] as const,
+    );
+    expect(stderr).toBe('');
+    expect(printed.slice(0, 3)).toEqual([[false, false, false, true, null], true, [true, false, 3, true, true, true]]);
+    expect(printed[3]).toBeLessThan(5_000);
+  });
+
+  test('joinAsync waits without blocking, with a timeout and a signal, and leaves nothing behind', async () => {
+    const { printed, stderr } = await script(
+      async ({ forklock, print }, method, url) => {
+        const event = new forklock.Event();
+        const p = new (forklock.getContext(method).Process)({ target: [url, 'waitFor'], args: [event, 3] });
+        p.start();
+        const all = new AbortController();
+        const aborted = Array.from({ length: 12 }, () => p.joinAsync({ signal: all.signal }).catch((error) => error));
+        print([await p.joinAsync({ timeout: 0 }), await p.joinAsync({ timeout: 20 })]);
+        all.abort('enough');
+        print(await Promise.all(aborted));
+        print(await p.joinAsync({ signal: AbortSignal.abort('before') }).catch((error) => error));
+        const waits = [p.joinAsync(), p.joinAsync({ timeout: 10_000 }), p.joinAsync({ timeout: 2 ** 40 })];
+        let ticks = 0;
+        const timer = setInterval(() => ticks++ === 3 && event.set(), 5);
+        print(await Promise.all(waits));
+        clearInterval(timer);
+        print([ticks > 3, p.exitCode, await p.joinAsync(), await p.joinAsync({ timeout: 0 })]);
+      },
+      [method, TARGETS] as const,
+    );
+    expect(stderr).toBe('');
+    expect(printed).toEqual([
+      [false, false],
+      Array(12).fill('enough'),
+      'before',
+      [true, true, true],
+      [true, 3, true, true],
+    ]);
+  });
+
+  test('a process that nobody joins keeps its parent until it has ended, and leaves no zombie', async () => {
+    const { printed, stderr, code } = await script(
+      ({ forklock, fs, print }, method, url) => {
+        const event = new forklock.Event();
+        const p = new (forklock.getContext(method).Process)({ target: [url, 'waitFor'], args: [event] });
+        p.start();
+        setTimeout(() => event.set(), 50);
+        process.on('exit', () => print([p.isAlive(), p.exitCode, fs.existsSync(`/proc/${p.pid}`)]));
+      },
+      [method, TARGETS] as const,
+    );
+    expect([stderr, code]).toEqual(['', 0]);
+    expect(printed).toEqual([[false, 0, false]]);
+  });
+
+  test('a daemon does not keep its parent, but a wait for it does', async () => {
+    const { printed, stderr, code, ms } = await script(
+      ({ forklock, print }, method, url) => {
+        const { Process } = forklock.getContext(method);
+        const event = new forklock.Event();
+        const [a, b] = ['waitFor', 'stay'].map((name) => {
+          const p = new Process({ target: [url, name], args: [event], daemon: true });
+          p.start();
+          return p;
+        });
+        void a!.joinAsync().then((ended) => print(['a', ended]));
+        setTimeout(() => event.set(), 50);
+        process.prependListener('exit', () => print(['b', b!.isAlive()]));
+      },
+      [method, TARGETS] as const,
+    );
+    expect([stderr, code]).toEqual(['', 0]);
+    expect(printed).toEqual([
+      ['a', true],
+      ['b', true],
+    ]);
+    expect(ms).toBeLessThan(10_000);
+  });
+
+  test('activeChildren are those that have not ended', async () => {
+    const { printed, stderr } = await script(
+      ({ forklock, print }, method, url) => {
+        const { Process, activeChildren } = forklock.getContext(method);
+        const event = new forklock.Event();
+        const all = Array.from({ length: 3 }, () => new Process({ target: [url, 'waitFor'], args: [event] }));
+        print(activeChildren().length);
+        for (const p of all) p.start();
+        print(activeChildren().every((p, i) => p === all[i]));
+        all[1]!.kill();
+        all[1]!.join();
+        print(activeChildren().map((p) => all.indexOf(p)));
+        event.set();
+        for (const p of all) p.join();
+        print(activeChildren().length);
+      },
+      [method, TARGETS] as const,
+    );
+    expect(stderr).toBe('');
+    expect(printed).toEqual([0, true, [0, 2], 0]);
+  });
+
+  test('the sentinel is readable from the end on', async () => {
+    const { printed, stderr } = await script(
+      ({ forklock, print, require }, method, url) => {
+        const native = require(`${process.cwd()}/build/Release/forklock.node`) as {
+          pollOne(fd: number, ms: number): number;
+        };
+        const { Process } = forklock.getContext(method);
+        const event = new forklock.Event();
+        const [before, after] = [0, 1].map(() => new Process({ target: [url, 'waitFor'], args: [event] }));
+        for (const p of [before!, after!]) p.start();
+        const { sentinel } = before!;
+        print(native.pollOne(sentinel, 0));
+        event.set();
+        print(native.pollOne(sentinel, 10_000));
+        before!.join();
+        after!.join();
+        print([before!.sentinel === sentinel, native.pollOne(sentinel, 0), native.pollOne(after!.sentinel, 0)]);
+        before!.close();
+        after!.close();
+      },
+      [method, TARGETS] as const,
+    );
+    expect(stderr).toBe('');
+    expect(printed).toEqual([0, 1, [true, 1, 1]]);
+  });
+
+  test('a thousand cycles leave no descriptors, zombies or memory (a hundred here)', async () => {
+    const { printed, stderr } = await script(
+      async ({ forklock, fs, print }, method, url, cycles) => {
+        const { Process } = forklock.getContext(method);
+        const descriptors = (): number => fs.readdirSync('/proc/self/fd').length;
+        const event = new forklock.Event();
+        event.set();
+        const cycle = (): void => {
+          const p = new Process({ target: [url, 'waitFor'], args: [event] });
+          p.start();
+          p.join();
+        };
+        for (let i = 0; i < 10; i++) cycle();
+        await new Promise((resolve) => setTimeout(resolve, 20)); // closed handles are let go of
+        const before = descriptors();
+        const memory = process.memoryUsage().rss;
+        for (let i = 0; i < cycles; i++) cycle();
+        const zombies = fs
+          .readdirSync('/proc')
+          .filter((pid) => /^\d+$/.test(pid))
+          .map((pid) => {
+            try {
+              return fs
+                .readFileSync(`/proc/${pid}/stat`, 'utf8')
+                .replace(/^.*\) /s, '')
+                .split(' ');
+            } catch {
+              return [];
+            }
+          })
+          .filter(([state, ppid]) => state === 'Z' && Number(ppid) === process.pid);
+        print([descriptors() - before, zombies.length, forklock.activeChildren().length]);
+        print((process.memoryUsage().rss - memory) / 2 ** 20);
+      },
+      [method, TARGETS, method === 'spawn' ? 30 : 100] as const,
+      { deadline: 28_000 },
+    );
+    expect(stderr).toBe('');
+    expect(printed[0]).toEqual([0, 0, 0]);
+    expect(printed[1]).toBeLessThan(20);
+  });
+});
