@@ -517,17 +517,11 @@ const modes: [string, string[]][] = [
   ['alone', ALONE],
 ];
 
-/** Until it is fixed: findings F2 and F10 of the list. */
-const open =
-  /^alone: .*(top-level await that never settles|start (something|an immediate) in 'beforeExit', three times)/;
-
-describe.each(modes)('%s:', (mode, execArgv) => {
+describe.each(modes)('%s:', (_, execArgv) => {
   for (const [kind, bodies] of Object.entries(programs)) {
     describe(`a child that ${kind} ends as a process that was not forked`, () => {
-      test.for(Object.entries(bodies))('%s', async ([title, body], { skip }) => {
-        if (open.test(`${mode}: ${title}`)) skip('F2, F10');
+      test.each(Object.entries(bodies))('%s', async (_, body) => {
         const plain = await inPlain(body, { execArgv });
-        if (/^Node\.js v/m.test(plain.stderr)) skip('F1, F11'); // until it is fixed: an uncaught exception
         const { status, ...forked } = await inChild(body, { execArgv });
         expect(plain.ms, 'it is no test of an end if the plain process has none').toBeLessThan(15_000);
         expect([forked.code, forked.signal, status?.pid]).toEqual([0, null, expect.any(Number)]);

@@ -386,8 +386,7 @@ describe.each([
     });
   });
 
-  // F5, until it is fixed.
-  test.skip("its processes, watchers and pipes are the parent's", async () => {
+  test("its processes, watchers and pipes are the parent's", async () => {
     const { printed, stderr, code } = await program(
       `
       const { spawn } = require('node:child_process');

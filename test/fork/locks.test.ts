@@ -190,8 +190,7 @@ describe('what the child may not release', () => {
     });
   });
 
-  // F6, until it is fixed.
-  test.skip.each(Object.entries(exclusive).filter(([name]) => !name.startsWith('RWLock')))(
+  test.each(Object.entries(exclusive).filter(([name]) => !name.startsWith('RWLock')))(
     'a Hold of a %s that the parent got: it is not held there, and its end changes nothing',
     async (_, make) => {
       const { printed, stderr } = await program(`
@@ -409,8 +408,7 @@ describe('objects of a parent and its child', () => {
     expect({ printed, stderr, code }).toEqual({ printed: Array(4).fill([true, true, true]), stderr: '', code: 0 });
   });
 
-  // F9, until it is fixed.
-  test.skip('the parent closes its own and makes 10,000 more: those of the child stay as they are', async () => {
+  test('the parent closes its own and makes 10,000 more: those of the child stay as they are', async () => {
     const { printed, stderr, code } = await program(`
       const values = Array.from({ length: 500 }, (_, i) => new RawValue('int32', i));
       const arrays = Array.from({ length: 50 }, (_, i) => new RawArray('int32', [i, i, i]));

@@ -154,9 +154,7 @@ const places: Record<string, string> = {
 };
 
 describe.each(modes)('fork() works (%s)', (_, execArgv) => {
-  test.for(Object.entries(places))('%s', async ([place, source], { skip }) => {
-    if (place === 'while it holds a lock') skip('F6'); // until it is fixed
-    if (place === 'in a connection listener') skip('F7'); // until it is fixed
+  test.each(Object.entries(places))('%s', async (_, source) => {
     const { printed, stderr, code } = await script(
       async (scope, source) => {
         const { forklock, fs, print } = scope;
@@ -206,33 +204,29 @@ describe.each(modes)("fork() in a handler of 'exit' (%s)", (_, execArgv) => {
       },
     ],
   ];
-  test.for(ways)(
-    'gives a child that runs the other handlers and ends with the same code, %s',
-    async ([title, way], { skip }) => {
-      if (!title.startsWith('after process.exit')) skip('F8'); // until it is fixed
-      const expected = Number(/\d/.exec(title)?.[0] ?? 0);
-      const { printed, stderr, code } = await script(
-        ({ forklock, print }, source) => {
-          let who = 'parent';
-          process.on('exit', () => {
-            const pid = forklock.fork();
-            if (pid === 0) who = 'child';
-            else print(forklock.waitpid(pid, { timeout: 10_000 })?.exitCode ?? null);
-          });
-          process.on('exit', (code) => print([who, code]));
-          // biome-ignore lint/security/noGlobalEval: the source is a function of the test
-          globalThis.eval(`(${source})`)();
-        },
-        [way.toString()],
-        { execArgv },
-      );
-      expect({ printed, stderr, code }).toEqual({
-        printed: [['child', expected], expected, ['parent', expected]],
-        stderr: '',
-        code: expected,
-      });
-    },
-  );
+  test.for(ways)('gives a child that runs the other handlers and ends with the same code, %s', async ([title, way]) => {
+    const expected = Number(/\d/.exec(title)?.[0] ?? 0);
+    const { printed, stderr, code } = await script(
+      ({ forklock, print }, source) => {
+        let who = 'parent';
+        process.on('exit', () => {
+          const pid = forklock.fork();
+          if (pid === 0) who = 'child';
+          else print(forklock.waitpid(pid, { timeout: 10_000 })?.exitCode ?? null);
+        });
+        process.on('exit', (code) => print([who, code]));
+        // biome-ignore lint/security/noGlobalEval: the source is a function of the test
+        globalThis.eval(`(${source})`)();
+      },
+      [way.toString()],
+      { execArgv },
+    );
+    expect({ printed, stderr, code }).toEqual({
+      printed: [['child', expected], expected, ['parent', expected]],
+      stderr: '',
+      code: expected,
+    });
+  });
 });
 
 test('a child that goes on from deep in the stack has all of it', async () => {
