@@ -154,7 +154,7 @@ const places: Record<string, string> = {
 };
 
 describe.each(modes)('fork() works (%s)', (_, execArgv) => {
-  test.for(Object.entries(places))('%s', async ([, source]) => {
+  test.each(Object.entries(places))('%s', async (_, source) => {
     const { printed, stderr, code } = await script(
       async (scope, source) => {
         const { forklock, fs, print } = scope;

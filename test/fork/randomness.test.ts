@@ -16,6 +16,9 @@ function draw(warmth: string, children: number): Promise<{ printed: Draw[]; stde
           'require("node:worker_threads").parentPort.postMessage(Array.from({ length: 8 }, () => Math.random()))',
           { eval: true },
         );
+        const drawn = new Promise<number[]>((resolve) =>
+          worker.once('message', (message) => worker.once('exit', () => resolve(message))),
+        );
         return {
           math,
           uuid: [...times(() => crypto.randomUUID()), globalThis.crypto.randomUUID()],
@@ -36,9 +39,7 @@ function draw(warmth: string, children: number): Promise<{ printed: Draw[]; stde
           ],
           web: times(() => String(globalThis.crypto.getRandomValues(new Uint32Array(4)))),
           vm: vm.runInNewContext('Array.from({ length: 8 }, () => Math.random())') as number[],
-          worker: await new Promise<number[]>((resolve) =>
-            worker.once('message', (message) => worker.once('exit', () => resolve(message))),
-          ),
+          worker: await drawn,
         };
       };
       if (warmth === 'Math.random warm') for (let i = 0; i < 70; i++) Math.random();
