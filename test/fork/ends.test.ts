@@ -517,10 +517,12 @@ const modes: [string, string[]][] = [
   ['alone', ALONE],
 ];
 
-describe.each(modes)('%s:', (_, execArgv) => {
+describe.each(modes)('%s:', (mode, execArgv) => {
   for (const [kind, bodies] of Object.entries(programs)) {
     describe(`a child that ${kind} ends as a process that was not forked`, () => {
-      test.each(Object.entries(bodies))('%s', async (_, body) => {
+      test.for(Object.entries(bodies))('%s', async ([title, body], { skip }) => {
+        // Node takes its platform down before anybody can leave, and without helper threads waits for them for ever.
+        if (mode === 'alone' && title === 'and throws while catching it') skip();
         const plain = await inPlain(body, { execArgv });
         const { status, ...forked } = await inChild(body, { execArgv });
         expect(plain.ms, 'it is no test of an end if the plain process has none').toBeLessThan(15_000);
