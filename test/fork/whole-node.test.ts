@@ -443,7 +443,6 @@ describe('the child of a fork is a whole Node: it has', () => {
   });
 });
 
-// F12, until it is fixed.
 test('it has time for what V8 does in the background, also when its parent had a timer', async () => {
   const wasm = abilities.find(([title]) => title.startsWith('WebAssembly'))!;
   const { printed, stderr } = await script(
@@ -468,7 +467,6 @@ describe(`with ${ALONE.join(' ')} the child has`, () => {
   });
 });
 
-// F12, until it is fixed.
 test('all of them work in a child one after the other, and in a child of that child', async () => {
   const bodies = [...abilities, ...threads].filter(([title]) => !title.startsWith('signals'));
   const source = `async (scope) => {
