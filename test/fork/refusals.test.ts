@@ -174,6 +174,30 @@ test('a refusal stops nobody: timers, calls in the pool and the worker go on', a
   expect(printed).toEqual([Array(5).fill('ERR_FORKLOCK_FORK_UNSAFE'), works]);
 });
 
+// A busy thread may be stopped anywhere, in malloc with its arena's lock for one: nothing may be allocated until it goes on.
+test('with threads that are always in malloc it is refused or right, never stuck', async () => {
+  const { printed, stderr, code } = await program(
+    `
+      const { generateKeyPair } = require('node:crypto');
+      let running = true;
+      const again = () => running && generateKeyPair('ec', { namedCurve: 'P-256' }, again);
+      for (let i = 0; i < 400; i++) again(); // more than they do while one fork is tried
+      const outcomes = [];
+      for (const until = performance.now() + 3000; performance.now() < until; ) {
+        const { code, exitCode } = attempt();
+        outcomes.push(code ?? exitCode);
+        await new Promise(setImmediate);
+      }
+      running = false;
+      print([...new Set(outcomes)]);
+    `,
+    // One arena for all threads, and no cache in front of it: whoever allocates takes the lock.
+    { env: { MALLOC_ARENA_MAX: '1', GLIBC_TUNABLES: 'glibc.malloc.tcache_count=0' } },
+  );
+  expect({ stderr, code }).toEqual({ stderr: '', code: 0 });
+  for (const outcome of printed[0]) expect([3, 'ERR_FORKLOCK_FORK_UNSAFE']).toContain(outcome);
+});
+
 test('with too many descriptors open it is an error of the system, and works again', async () => {
   const { printed, stderr, code } = await program(
     `
