@@ -1,14 +1,6 @@
 import { inspect } from 'node:util';
 import { afterForkInChild } from '../after-fork.js';
-import {
-  ClosedError,
-  checked,
-  ForklockError,
-  ForkUnsafeError,
-  outOfRange,
-  ProcessError,
-  wrongType,
-} from '../errors.js';
+import { ClosedError, checked, ForkUnsafeError, outOfRange, ProcessError, wrongType } from '../errors.js';
 import { native } from '../native.js';
 import { checkBoolean, checkObject, checkTimeout, checkWaitOptions, type WaitOptions } from '../options.js';
 import { type Child, OwnChild } from './child.js';
