@@ -110,6 +110,8 @@ export interface Native {
   dieWithParentThread(): number;
   /** SIGINT, in this process; not in the children that it forks. */
   ignoreInterrupt(): number;
+  /** Takes that back. */
+  heedInterrupt(): number;
   forcePlainFutex(on: boolean): void;
   numbers(): number[];
 }

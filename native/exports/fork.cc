@@ -18,8 +18,7 @@ namespace {
 // In the child, with all signals blocked: a participant of its own, with no wait pending. Returns 0 or -errno.
 int start_anew(Environment& e) {
   // A signal that is blocked is not thrown away for being ignored: one that came in the meantime still ends the child.
-  if (e.ignores_interrupt) sigaction(SIGINT, &e.interrupt, nullptr);
-  e.ignores_interrupt = false;
+  e.heed_interrupt();
   e.waiters.abandon();
   e.ready.clear();
   if (e.pending > 0) e.count_pending(-static_cast<int>(e.pending));

@@ -146,6 +146,8 @@ Value IgnoreInterrupt(const CallbackInfo& info) {  // in this process; not in th
   return give(info, e.ignores_interrupt ? 0 : -errno);
 }
 
+Value HeedInterrupt(const CallbackInfo& info) { return give(info, self(info).heed_interrupt()); }
+
 }  // namespace
 
 void export_processes(Exports* exports) {
@@ -173,6 +175,7 @@ void export_processes(Exports* exports) {
   exports->add("dieWith", DieWith);
   exports->add("dieWithParentThread", DieWithParentThread);
   exports->add("ignoreInterrupt", IgnoreInterrupt);
+  exports->add("heedInterrupt", HeedInterrupt);
 }
 
 }  // namespace forklock

@@ -7,13 +7,14 @@ import { LARGEST_BLOCK } from '../memory/arena.js';
 import { native } from '../native.js';
 import { begin } from './bootstrap.js';
 import { exitCodeOf } from './child.js';
-import { callFork, goOnAsChild } from './fork.js';
+import { callFork, type Forked, goOnAsChild } from './fork.js';
 import type { Answer, Request, Retirement, Setup } from './forkserver-client.js';
 import { discard, type Header, type Incoming, pack, post, Received, take } from './message.js';
 import { becomeCurrent } from './process.js';
 import { PARENT, program, SOCKET } from './program.js';
 import { rehearse } from './rehearse.js';
 import { becomeSelf, whileImporting } from './self.js';
+import { Spare } from './spare.js';
 import { importModule } from './target.js';
 
 const EAGAIN = -11;
@@ -126,14 +127,24 @@ class Server {
   #alone = false;
   /** Nobody will ask for more processes. */
   #retired = false;
+  #spare: Spare | undefined;
+  /** The last spare has been hired, or could not be made, and somebody has asked for a process since then. */
+  #needsSpare = false;
 
   /** Serves until the client ends. Returns in a forked child, with what that has to become. */
   serve(): Order {
     for (;;) {
-      if ((this.#alone || this.#retired) && this.#wards.size === 0 && this.#unsent.length === 0) process.exit(0);
+      const isLast = this.#alone || this.#retired;
+      if (isLast && this.#wards.size === 0 && this.#unsent.length === 0) process.exit(0);
       const watched = [PARENT, ...(this.#alone ? [] : [SOCKET]), ...this.#wards.keys()];
       const ready = new Uint8Array(watched.length);
-      checked(native().poll(Int32Array.from(watched), ready, this.#unsent.length > 0 ? AGAIN : -1), 'waiting');
+      const hasTime = this.#needsSpare && !isLast;
+      const timeout = hasTime ? 0 : this.#unsent.length > 0 ? AGAIN : -1;
+      const some = checked(native().poll(Int32Array.from(watched), ready, timeout), 'waiting');
+      if (some === 0 && hasTime) {
+        const order = this.#makeSpare();
+        if (order) return order;
+      }
       if (ready[0] === 1) this.#end();
       for (let i = 1; i < watched.length; i++) {
         if (ready[i] === 1 && watched[i] !== SOCKET) this.#reap(watched[i]!);
@@ -156,11 +167,11 @@ class Server {
 
   #fork({ id, daemon }: Request, descriptors: number[]): Order | undefined {
     try {
-      const { pid, pidfd } = callFork([], false);
+      const { pid, pidfd } = this.#hire(descriptors) ?? callFork([], false);
+      this.#needsSpare = true;
       if (pid === 0) {
         goOnAsChild();
-        native().closeDescriptor(SOCKET);
-        for (const pidfd of this.#wards.keys()) native().closeDescriptor(pidfd);
+        this.#leave();
         return order(descriptors);
       }
       this.#wards.set(pidfd, { id, pidfd, daemon });
@@ -170,6 +181,33 @@ class Server {
     }
     for (const fd of descriptors) native().closeDescriptor(fd);
     return undefined;
+  }
+
+  #makeSpare(): Order | undefined {
+    this.#needsSpare = false;
+    try {
+      const spare = Spare.fork(() => this.#leave());
+      if (!(spare instanceof Spare)) return order(spare);
+      this.#spare = spare;
+    } catch (error) {
+      refusal(error); // whoever asks for a process is told
+    }
+    return undefined;
+  }
+
+  #hire(descriptors: number[]): Forked | undefined {
+    const spare = this.#spare;
+    this.#spare = undefined;
+    if (spare?.hire(descriptors)) return spare;
+    spare?.bury();
+    return undefined;
+  }
+
+  /** In a child: gives up what is the server's. */
+  #leave(): void {
+    native().closeDescriptor(SOCKET);
+    for (const pidfd of this.#wards.keys()) native().closeDescriptor(pidfd);
+    this.#spare?.close();
   }
 
   #reap(pidfd: number): void {
