@@ -11,6 +11,10 @@ export interface ScriptScope {
   require: NodeJS.Require;
   /** Prints a line of JSON: one of the script's results. */
   print(value: unknown): void;
+  /** Collects garbage, and what is let go of by that; for `execArgv: ['--expose-gc']`. */
+  collect(): Promise<void>;
+  /** Open descriptors, and mappings of shared memory. */
+  mapped(): { fds: number; maps: number };
 }
 
 export interface ScriptOptions {
