@@ -30,7 +30,8 @@ int start_anew(Environment& e) {
   return 0;
 }
 
-// descriptors to keep, whether listening sockets are kept, whether helper threads are -> pid, 0, or -errno
+// descriptors to keep, whether listening sockets are kept, whether helper threads are, Int32Array(1) that gets the pidfd
+// -> pid, or 0 in the child
 Value Fork(const CallbackInfo& info) {
   Environment& e = self(info);
   Keep keep{{}, info[1].As<Napi::Boolean>().Value()};
@@ -42,9 +43,11 @@ Value Fork(const CallbackInfo& info) {
   if (napi_get_uv_event_loop(e.env, &loop) != napi_ok) return give(info, -EINVAL);
   e.why_not.clear();
   const bool with_helpers = info[2].As<Napi::Boolean>().Value();
-  const int result = fork_process(loop, keep, with_helpers, [&e] { return start_anew(e); }, &e.why_not);
-  if (result >= 0) e.why_not.clear();
-  return give(info, result);
+  const Forked made = fork_process(loop, keep, with_helpers, [&e] { return start_anew(e); }, &e.why_not);
+  if (made.pid >= 0) e.why_not.clear();
+  if (made.pidfd >= 0) e.descriptors.insert(made.pidfd);
+  info[3].As<Napi::Int32Array>()[0] = made.pidfd;
+  return give(info, made.pid);
 }
 
 Value WhyNoFork(const CallbackInfo& info) {  // on this machine

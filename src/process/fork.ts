@@ -26,15 +26,23 @@ function descriptorOf(value: unknown, what: string): number {
   return fd;
 }
 
-export function callFork(descriptors: readonly number[], listening: boolean): number {
+export interface Forked {
+  /** 0: this is the child. */
+  pid: number;
+  pidfd: number;
+}
+
+const made = new Int32Array(1);
+
+export function callFork(descriptors: readonly number[], listening: boolean): Forked {
   const reason = whyNoFork();
   if (reason !== undefined) throw new ForkUnsafeError(reason);
   rehearse();
-  const pid = native().fork(descriptors, listening, !runsAlone());
+  const pid = native().fork(descriptors, listening, !runsAlone(), made);
   const refusal = pid === EAGAIN ? native().forkRefusal() : '';
   if (refusal !== '') throw new ForkUnsafeError(refusal);
   if (checked(pid, 'fork()') > 0) shareWithChild();
-  return pid;
+  return { pid, pidfd: made[0]! };
 }
 
 /** In a child that goes on with the code that forked. */
@@ -75,11 +83,8 @@ export function fork(options: ForkOptions = {}): number {
   const { keep = [] } = checkObject(options, 'options') as ForkOptions;
   if (!Array.isArray(keep)) throw wrongType('options.keep', 'an array', keep);
   const descriptors = keep.map((value, i) => descriptorOf(value, `options.keep[${i}]`));
-  const pid = callFork(descriptors, true);
-  if (pid === 0) {
-    goOnAsChild();
-  } else {
-    adoptForked(pid);
-  }
-  return pid;
+  const forked = callFork(descriptors, true);
+  if (forked.pid === 0) goOnAsChild();
+  else adoptForked(forked);
+  return forked.pid;
 }

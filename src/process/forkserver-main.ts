@@ -151,12 +151,11 @@ class Server {
 
   #fork({ id, daemon }: Request, descriptors: number[]): Order | undefined {
     try {
-      const pid = callFork([], false);
+      const { pid, pidfd } = callFork([], false);
       if (pid === 0) {
         this.#becomeChild();
         return order(descriptors);
       }
-      const pidfd = checked(native().pidfdOpen(pid), 'opening a pidfd');
       this.#wards.set(pidfd, { id, pidfd, daemon });
       post(SOCKET, { id, pid } satisfies Answer, [pidfd]);
     } catch (error) {

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { inspect } from 'node:util';
 import { afterForkInChild } from '../after-fork.js';
 import {
@@ -191,7 +190,7 @@ export class Process {
 
   #fork(): OwnChild {
     const parent = { pid: native().getpid(), name: self().name, pidfd: checked(pidfdOfSelf(), 'opening a pidfd') };
-    const pid = forkInto(() => {
+    const { pid, pidfd } = forkInto(() => {
       this.#state = 'current';
       this.#creator = native().getpid();
       becomeSelf({ name: this.#name, identity: this.#identity, daemon: this.#daemon, authkey: this.#authkey, parent });
@@ -201,7 +200,7 @@ export class Process {
       if (this.#daemon) endWithParent(parent, true);
       void runHere(this);
     });
-    return new OwnChild(pid, checked(native().pidfdOpen(pid), 'opening a pidfd'), []);
+    return new OwnChild(pid, pidfd, []);
   }
 
   #header(method: StartMethod): Header {
@@ -221,7 +220,7 @@ export class Process {
       target: target && (typeof target === 'function' ? placeOf(target, 'the target') : placeAt(target)),
       class: isOurs(Class) ? undefined : placeOf(Class, 'the class'),
       cwd: process.cwd(),
-      umask: server ? umask() : 0,
+      umask: server ? checked(native().umask(), 'reading the umask') : 0,
     };
   }
 
@@ -426,13 +425,4 @@ function refuseWhileImporting(title: string): void {
       'would start another one. What only the program itself shall do, and not who imports it, belongs in ' +
       '`if (parentProcess() === null) { … }`',
   );
-}
-
-/** Reading it with process.umask() would change it for a moment, also for other threads. */
-function umask(): number {
-  const status = readFileSync('/proc/self/status', 'latin1');
-  const found = /^Umask:\s*([0-7]+)/m.exec(status);
-  if (!found)
-    throw new ForklockError('ERR_FORKLOCK_UNSUPPORTED_PLATFORM', '/proc/self/status has no Umask (Linux < 4.7)');
-  return Number.parseInt(found[1]!, 8);
 }
