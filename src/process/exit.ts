@@ -1,5 +1,5 @@
+import { children } from './children.js';
 import { nap } from './descriptors.js';
-import { children } from './self.js';
 
 /** How long daemons may take to end by themselves when their parent ends, in ms. */
 const GRACE = 100;
