@@ -137,7 +137,7 @@ function load(): Native {
   // For the tests of the fallback: with this the addon behaves as on a kernel without futex_waitv.
   if (process.env.FORKLOCK_PLAIN_FUTEX === '1') addon.forcePlainFutex(true);
   // `process.exit()` stops the workers one after the other, and none of them while it is in a native sleep.
-  if (process.getBuiltinModule('node:worker_threads').isMainThread) process.once('exit', () => addon.endSleeps());
+  if (process.getBuiltinModule('node:worker_threads').isMainThread) process.once('exit', addon.endSleeps);
   return addon;
 }
 

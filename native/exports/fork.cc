@@ -10,6 +10,7 @@
 #include "../fork/leave.h"
 #include "../fork/microtasks.h"
 #include "../fork/output.h"
+#include "../fork/rest.h"
 
 namespace forklock {
 namespace {

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import { inspect } from 'node:util';
-import { SharedArray } from '../data/array.js';
+import { RawArray, SharedArray } from '../data/array.js';
 import { checked, ForkUnsafeError, SystemError } from '../errors.js';
 import { LARGEST_BLOCK } from '../memory/arena.js';
 import { native } from '../native.js';
@@ -10,11 +10,11 @@ import { exitCodeOf } from './child.js';
 import { callFork, goOnAsChild } from './fork.js';
 import type { Answer, Request, Retirement, Setup } from './forkserver-client.js';
 import { discard, type Header, type Incoming, pack, post, Received, take } from './message.js';
+import { becomeCurrent } from './process.js';
 import { PARENT, program, SOCKET } from './program.js';
 import { rehearse } from './rehearse.js';
 import { becomeSelf, whileImporting } from './self.js';
 import { importModule } from './target.js';
-import { hasOption } from './why-no-fork.js';
 
 const EAGAIN = -11;
 const SIGKILL = 9;
@@ -43,7 +43,6 @@ interface Order {
  * forked at any time. It ends with its client.
  */
 export function beServer(): void {
-  keepCompiled(true);
   becomeSelf({ ...NOBODY, parent: null });
   native().ignoreInterrupt(); // Ctrl-C at a terminal is for the client to answer
   native().adopt(SOCKET);
@@ -57,14 +56,10 @@ export function beServer(): void {
   });
 }
 
-/** V8 throws away compiled functions that have not been called for a while, and the children need those of the server. */
-function keepCompiled(on: boolean): void {
-  if (hasOption('--no-flush-bytecode')) return;
-  process.getBuiltinModule('node:v8').setFlagsFromString(on ? '--no-flush-bytecode' : '--flush-bytecode');
-}
-
 async function prepare(preload: readonly string[]): Promise<void> {
-  await warmUp();
+  for (const module of ['node:net', 'node:tty', 'node:stream', 'node:worker_threads'] as const) {
+    process.getBuiltinModule(module);
+  }
   for (const module of preload) {
     try {
       await whileImporting(module, () => importModule(module)); // as its children: what they look for is where it was found
@@ -72,20 +67,30 @@ async function prepare(preload: readonly string[]): Promise<void> {
       process.stderr.write(`The fork server could not preload ${module}:\n${inspect(error)}\n`);
     }
   }
+  await warmUp();
+  collectGarbage();
 }
 
 /**
- * What most processes do is done once here, so that it is loaded and compiled in all of them: they import, and print.
+ * What all processes do is done once here, so that it is loaded and compiled in all of them; and most can print.
  * Not node:crypto, whose random numbers a child of a fork would have to throw away.
  */
 async function warmUp(): Promise<void> {
-  for (const module of ['node:net', 'node:tty', 'node:stream', 'node:worker_threads'] as const) {
-    process.getBuiltinModule(module);
-  }
   inspect(new Error('x'));
   rehearse();
   await becomeOrdered(order(rehearsal()));
   becomeSelf({ ...NOBODY, parent: null });
+  becomeCurrent(undefined);
+}
+
+/** Else new objects would soon be so many that each child collects them anew, with all its helper threads. */
+function collectGarbage(): void {
+  const { setFlagsFromString } = process.getBuiltinModule('node:v8');
+  const { runInNewContext } = process.getBuiltinModule('node:vm');
+  const given = 'gc' in globalThis;
+  if (!given) setFlagsFromString('--expose-gc');
+  runInNewContext('gc')();
+  if (!given) setFlagsFromString('--no-expose-gc');
 }
 
 /** The message of a process that is to become what this one is, and to do nothing. */
@@ -102,14 +107,14 @@ function rehearsal(): number[] {
     cwd: process.cwd(),
     umask: process.umask(),
   };
-  // Large enough to have a segment of its own, which goes with it.
-  const array = new SharedArray('int8', LARGEST_BLOCK);
-  const message = pack(header, { args: [array], kwargs: undefined, own: {} });
+  // Large enough to have segments of their own, which go with them.
+  const objects = [new SharedArray('int8', LARGEST_BLOCK), new RawArray('int8', 2 * LARGEST_BLOCK)];
+  const message = pack(header, { args: objects, kwargs: undefined, own: {} });
   const descriptors = [message.payload, 1, 2, ...message.segments].map((fd) =>
     checked(native().duplicate(fd), 'rehearsing'),
   );
   discard(message, false);
-  array.close();
+  for (const object of objects) object.close();
   return descriptors;
 }
 
@@ -153,7 +158,9 @@ class Server {
     try {
       const { pid, pidfd } = callFork([], false);
       if (pid === 0) {
-        this.#becomeChild();
+        goOnAsChild();
+        native().closeDescriptor(SOCKET);
+        for (const pidfd of this.#wards.keys()) native().closeDescriptor(pidfd);
         return order(descriptors);
       }
       this.#wards.set(pidfd, { id, pidfd, daemon });
@@ -163,13 +170,6 @@ class Server {
     }
     for (const fd of descriptors) native().closeDescriptor(fd);
     return undefined;
-  }
-
-  #becomeChild(): void {
-    goOnAsChild();
-    keepCompiled(false);
-    native().closeDescriptor(SOCKET);
-    for (const pidfd of this.#wards.keys()) native().closeDescriptor(pidfd);
   }
 
   #reap(pidfd: number): void {

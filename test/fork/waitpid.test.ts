@@ -276,3 +276,27 @@ describe('in a process that has not forked', () => {
     }
   });
 });
+
+test("an abort in another child of the process that waits does not end that one's wait there", async () => {
+  const { printed, stderr, code } = await program(`
+    const aborter = new AbortController();
+    const event = new Event();
+    const waited = child(() => event.wait());
+    const outcome = (what) => [() => print([process.pid === parent, 'ended', what]), () => print([process.pid === parent, 'aborted', what])];
+    const parent = process.pid;
+    const wait = waitpidAsync(waited, { signal: aborter.signal }).then(...outcome('of the parent'));
+    const pid = fork();
+    if (pid === 0) {
+      const own = new Event().waitAsync({ signal: aborter.signal }).then(...outcome('of the child'));
+      aborter.abort();
+      await own;
+      await turn();
+      process.exit(3);
+    }
+    print(waitpid(pid).exitCode);
+    event.set();
+    await wait;
+  `);
+  expect({ stderr, code }).toEqual({ stderr: '', code: 0 });
+  expect(printed).toEqual([[false, 'aborted', 'of the child'], 3, [true, 'ended', 'of the parent']]);
+});
