@@ -78,18 +78,17 @@ describe.each(METHODS)('%s', (method) => {
       ({ forklock, print }, method, url) => {
         const { Process } = forklock.getContext(method);
         const event = new forklock.Event();
-        const [a, b] = ['waitFor', 'stay'].map((name) => {
-          const p = new Process({ target: [url, name], args: [event], daemon: true });
-          p.start();
-          return p;
-        });
-        void a!.joinAsync().then((ended) => print(['a', ended]));
+        const a = new Process({ target: [url, 'waitFor'], args: [event], daemon: true });
+        const b = new Process({ target: [url, 'stay'], daemon: true });
+        a.start();
+        b.start();
+        void a.joinAsync().then((ended) => print(['a', ended]));
         const look = setInterval(() => {
           if (event.waiting === 0) return;
           clearInterval(look);
           event.set();
         }, 1);
-        process.prependListener('exit', () => print(['b', b!.isAlive()]));
+        process.prependListener('exit', () => print(['b', b.isAlive()]));
       },
       [method, TARGETS] as const,
     );
