@@ -8,8 +8,8 @@ const nothing = (): void => {};
 let done = false;
 
 /**
- * V8 compiles a function when it is first called, so what only children call would be compiled in each of them anew: a
- * third of the time that they took. This calls it in the parent, before the first fork, where it does nothing.
+ * V8 compiles a function when it is first called, so what only children call would be compiled in each of them anew. This
+ * calls it in the parent, before the first fork, where it does nothing.
  */
 export function rehearse(): void {
   if (done) return;

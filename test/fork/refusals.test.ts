@@ -1,38 +1,31 @@
 import { describe, expect, test } from 'vitest';
 import { ALONE } from '../support/forked.js';
-import { type ScriptOptions, script } from '../support/script.js';
+import { program as run } from '../support/program.js';
+import type { ScriptOptions } from '../support/script.js';
 
-function program(source: string, options: ScriptOptions = {}) {
-  return script(
-    (scope, source) => {
-      const AsyncFunction = (async () => {}).constructor as FunctionConstructor;
-      return AsyncFunction(
-        'scope',
-        `const { forklock, fs, print, require, Worker } = scope;
-        const { Event, Lock, Value, fork, waitpid, waitpidAsync } = forklock;
-        const { once } = require('node:events');
-        const children = () => fs.readFileSync('/proc/self/task/' + process.pid + '/children', 'utf8').trim();
-        const descriptors = () => fs.readdirSync('/proc/self/fd').length;
-        // Tries, and says how: the error's code and message, or how the child ended.
-        const attempt = () => {
-          const before = [process.pid, descriptors(), children()];
-          let pid;
-          try {
-            pid = fork();
-          } catch (error) {
-            const after = [process.pid, descriptors(), children()];
-            return { code: error.code, name: error.name, message: error.message, unchanged: String(before) === String(after) };
-          }
-          if (pid === 0) process.exit(3);
-          return { ...waitpid(pid), pid: undefined };
-        };
-        ${source}`,
-      )(scope);
-    },
-    [source],
+const program = (source: string, options: ScriptOptions = {}) =>
+  run(
+    `
+    const { once } = require('node:events');
+    const children = () => fs.readFileSync('/proc/self/task/' + process.pid + '/children', 'utf8').trim();
+    const descriptors = () => fs.readdirSync('/proc/self/fd').length;
+    // Tries, and says how: the error's code and message, or how the child ended.
+    const attempt = () => {
+      const before = [process.pid, descriptors(), children()];
+      let pid;
+      try {
+        pid = fork();
+      } catch (error) {
+        const after = [process.pid, descriptors(), children()];
+        return { code: error.code, name: error.name, message: error.message, unchanged: String(before) === String(after) };
+      }
+      if (pid === 0) process.exit(3);
+      return { ...waitpid(pid), pid: undefined };
+    };
+    ${source}
+    `,
     options,
   );
-}
 
 const refused = (message: RegExp) => ({
   code: 'ERR_FORKLOCK_FORK_UNSAFE',

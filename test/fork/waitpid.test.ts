@@ -1,27 +1,16 @@
 import { fork, waitpid, waitpidAsync } from 'forklock';
 import { describe, expect, test } from 'vitest';
-import { script } from '../support/script.js';
+import { program as run } from '../support/program.js';
 
-function program(source: string, options = {}) {
-  return script(
-    (scope, source) => {
-      const AsyncFunction = (async () => {}).constructor as FunctionConstructor;
-      return AsyncFunction(
-        'scope',
-        `const { forklock, fs, print, require, Worker } = scope;
-        const { Event, Lock, fork, waitpid, waitpidAsync } = forklock;
-        const caught = (error) => error.code ?? error.name ?? error;
-        const state = (pid) => /^State:\\s+(\\w)/m.exec(fs.readFileSync('/proc/' + pid + '/status', 'utf8'))[1];
-        const exists = (pid) => fs.existsSync('/proc/' + pid);
-        const child = (body) => { const pid = fork(); if (pid === 0) { body?.(); process.exit(); } return pid; };
-        const turn = () => new Promise((resolve) => setImmediate(resolve));
-        ${source}`,
-      )(scope);
-    },
-    [source],
-    options,
-  );
-}
+const program = (source: string) =>
+  run(`
+    const caught = (error) => error.code ?? error.name ?? error;
+    const state = (pid) => /^State:\\s+(\\w)/m.exec(fs.readFileSync('/proc/' + pid + '/status', 'utf8'))[1];
+    const exists = (pid) => fs.existsSync('/proc/' + pid);
+    const child = (body) => { const pid = fork(); if (pid === 0) { body?.(); process.exit(); } return pid; };
+    const turn = () => new Promise((resolve) => setImmediate(resolve));
+    ${source}
+  `);
 
 describe.each([
   ['waitpid()', 'waitpid(pid, {})'],
@@ -29,14 +18,14 @@ describe.each([
 ])('%s', (_, wait) => {
   test('says the exit code', async () => {
     const { printed, stderr } = await program(`
-      for (const code of [0, 1, 255]) {
+      for (const code of [0, 1, 255, 300]) {
         const pid = child(() => process.exit(code));
         const status = ${wait};
         print({ ...status, pid: status.pid === pid });
       }
     `);
     expect({ printed, stderr }).toEqual({
-      printed: [0, 1, 255].map((exitCode) => ({ pid: true, exitCode, signal: null })),
+      printed: [0, 1, 255, 44].map((exitCode) => ({ pid: true, exitCode, signal: null })),
       stderr: '',
     });
   });
