@@ -23,6 +23,7 @@
         "native/memory.cc",
         "native/participant.cc",
         "native/process.cc",
+        "native/robust.cc",
         "native/socket.cc",
         "native/waiter.cc",
         "native/watch.cc"

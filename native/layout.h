@@ -11,8 +11,6 @@
 // src/memory/layout.ts mirrors the numbers that JavaScript needs; the addon hands them over and they are compared.
 #pragma once
 
-#include <pthread.h>
-
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -37,7 +35,7 @@ constexpr uint32_t kSingleCells = 8;
 struct Header {
   int32_t magic;
   int32_t version;
-  int32_t abi;  // libc and pointer size: a robust mutex of another libc must never be touched
+  int32_t abi;  // libc and pointer size: a robust word of another libc has its entry elsewhere
   int32_t type;
   uint32_t heap_low;
   uint32_t heap_high;
@@ -53,10 +51,8 @@ struct Death {
 };
 
 struct alignas(64) Slot {
-  union {
-    pthread_mutex_t alive;  // robust, process-shared, held for life by one JS thread: the kernel marks it when that ends
-    unsigned char room[48];
-  };
+  // The alive word, which one JS thread holds for life and the kernel marks when that ends, and its list entry: robust.h.
+  unsigned char room[48];
   std::atomic<int32_t> generation;  // +1 at each registration: the names of earlier owners then name nobody
   int32_t pid;
   int32_t tid;
@@ -68,7 +64,6 @@ struct alignas(64) Slot {
 constexpr int16_t kUsed = INT16_MIN;  // the bit of a row's entry that says "this participant has the object open"
 constexpr int16_t kMaxWaits = INT16_MAX;
 
-static_assert(sizeof(pthread_mutex_t) <= 48, "the slot has 48 bytes for the robust mutex");
 static_assert(sizeof(Header) <= kPage, "the header is one page");
 static_assert(offsetof(Header, high) == 64 && offsetof(Header, members) == 68, "src/memory/layout.ts knows these");
 static_assert(sizeof(Slot) == 128 && offsetof(Slot, generation) == 48, "src/memory/layout.ts knows these");

@@ -4,54 +4,18 @@
 #include <cstdio>
 #include <cstring>
 #include <linux/futex.h>
-#include <pthread.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "robust.h"
 
 namespace forklock {
 namespace {
 
-constexpr size_t kMutexWords = sizeof(pthread_mutex_t) / sizeof(int32_t);
-
-// What a fresh robust mutex looks like, and where the kernel's word is in it. Found at run time, because it is the
-// libc's business: only the words that a fresh mutex has set are ever written, so that writing them again into a
-// mutex that somebody holds changes nothing.
-struct MutexShape {
-  int32_t fresh[kMutexWords];
-  int kernel_word;
-
-  MutexShape() : fresh{}, kernel_word(-1) {
-    pthread_mutex_t sample;
-    memset(&sample, 0, sizeof sample);
-    pthread_mutexattr_t attributes;
-    pthread_mutexattr_init(&attributes);
-    pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
-    pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
-    pthread_mutex_init(&sample, &attributes);
-    pthread_mutexattr_destroy(&attributes);
-    memcpy(fresh, &sample, sizeof fresh);
-    pthread_mutex_lock(&sample);
-    int32_t locked[kMutexWords];
-    memcpy(locked, &sample, sizeof locked);
-    const int32_t tid = static_cast<int32_t>(syscall(SYS_gettid));
-    for (size_t i = 0; i < 2; i++) {  // 0 in glibc, 1 in musl; glibc has the owner's tid a second time further on
-      if (kernel_word < 0 && locked[i] == tid) kernel_word = static_cast<int>(i);
-    }
-    pthread_mutex_unlock(&sample);
-    pthread_mutex_destroy(&sample);
-  }
-};
-
-const MutexShape& shape() {
-  static const MutexShape found;
-  return found;
-}
-
-void prepare(Slot* slot) {
-  auto* words = reinterpret_cast<std::atomic<int32_t>*>(slot->room);
-  for (size_t i = 0; i < kMutexWords; i++) {
-    if (shape().fresh[i] != 0) words[i].store(shape().fresh[i]);
-  }
+// Where the kernel's word is in a slot, so that the pointers of its list entry are aligned: 0 with glibc, 1 with musl.
+int kernel_word() {
+  const size_t offset = robust_entry_offset();
+  return offset == 0 ? -1 : static_cast<int>((alignof(void*) - offset % alignof(void*)) % alignof(void*) / sizeof(int32_t));
 }
 
 // Field 22 of /proc/self/stat (proc(5)); the command name before it may hold spaces and brackets.
@@ -71,14 +35,6 @@ int32_t process_start() {
   return static_cast<int32_t>(static_cast<uint32_t>(start));
 }
 
-int take_slot(Segment* segment, uint32_t i) {
-  Slot* slot = segment->slot(i);
-  prepare(slot);
-  const int r = pthread_mutex_trylock(&slot->alive);
-  if (r == EOWNERDEAD) pthread_mutex_consistent(&slot->alive);
-  return r == 0 || r == EOWNERDEAD ? 0 : -EBUSY;
-}
-
 // Wakes the sleepers that watched who had the slot, and those that must watch who has it from now on.
 void announce(Segment* segment, uint32_t i) {
   segment->header()->members.fetch_add(1);
@@ -95,9 +51,6 @@ void fill_slot(Segment* segment, uint32_t i) {
   slot->tid = static_cast<int32_t>(syscall(SYS_gettid));
   slot->start = process_start();
   slot->generation.fetch_add(1);  // from here on the names of the slot's earlier owners name nobody
-  // The kernel wakes at a death only with this bit, and glibc keeps it.
-  Word* alive = alive_word(segment, i);
-  alive->fetch_or(static_cast<int32_t>(FUTEX_WAITERS));
   segment->own[i].store(1);
   announce(segment, i);
 }
@@ -105,15 +58,16 @@ void fill_slot(Segment* segment, uint32_t i) {
 }  // namespace
 
 int32_t libc_abi() {
-  const int word = shape().kernel_word;
-  if (word < 0) return -1;
-  return static_cast<int32_t>(sizeof(pthread_mutex_t) | static_cast<size_t>(word) << 8 | sizeof(void*) << 16);
+  const int word = kernel_word();
+  const size_t end = static_cast<size_t>(word) * sizeof(int32_t) + robust_entry_offset() + sizeof(void*);
+  if (word < 0 || end > sizeof Slot::room) return -1;
+  return static_cast<int32_t>(robust_entry_offset() | static_cast<size_t>(word) << 8 | sizeof(void*) << 16);
 }
 
-int alive_word_index() { return shape().kernel_word; }
+int alive_word_index() { return kernel_word(); }
 
 Word* alive_word(const Segment* segment, uint32_t slot) {
-  return reinterpret_cast<Word*>(segment->slot(slot)->room) + shape().kernel_word;
+  return reinterpret_cast<Word*>(segment->slot(slot)->room) + kernel_word();
 }
 
 bool is_gone(int32_t alive) {
@@ -130,7 +84,7 @@ int join(Segment* segment) {
       int32_t seen = static_cast<int32_t>(i);
       high.compare_exchange_strong(seen, seen + 1);  // or another thread raised it at the same moment
     }
-    if (take_slot(segment, i) == 0) {
+    if (hold(alive_word(segment, i))) {
       fill_slot(segment, i);
       return static_cast<int>(i);
     }
@@ -139,7 +93,7 @@ int join(Segment* segment) {
 }
 
 void leave(Segment* segment, uint32_t slot) {
-  pthread_mutex_unlock(&segment->slot(slot)->alive);
+  let_go(alive_word(segment, slot));
   segment->own[slot].store(0);
   announce(segment, slot);
 }

@@ -1,16 +1,15 @@
-// Participants: a JS thread that uses a segment holds, for life, the robust "alive" mutex of one slot. The kernel
-// marks it however the thread ends (return, terminate, SIGKILL, exec, out of memory): see robust_list(2) and
-// Documentation/locking/robust-futexes.rst. Nothing here is touched while locks are taken and released.
+// Participants: a JS thread that uses a segment holds, for life, the robust "alive" word of one slot (robust.h). The
+// kernel marks it however the thread ends (return, terminate, SIGKILL, exec, out of memory). Nothing here is touched while locks are taken and released.
 #pragma once
 
 #include "memory.h"
 
 namespace forklock {
 
-// Says which libc and word size made a robust mutex; -1 when this libc's mutex is not understood.
+// Says how libc and word size lay out a robust word and its list entry; -1 when that is not understood.
 int32_t libc_abi();
 
-// Index, in int32 words, of the kernel's word inside pthread_mutex_t (0 in glibc, 1 in musl).
+// Index, in int32 words, of the kernel's word inside a slot (0 with glibc, 1 with musl).
 int alive_word_index();
 
 Word* alive_word(const Segment* segment, uint32_t slot);

@@ -121,7 +121,7 @@ function load(): Native {
   if (process.platform !== 'linux') {
     throw new ForklockError(
       'ERR_FORKLOCK_UNSUPPORTED_PLATFORM',
-      `forklock needs Linux: it stands on futexes and robust mutexes. This is ${process.platform}-${process.arch}.`,
+      `forklock needs Linux: it stands on futexes and robust lists. This is ${process.platform}-${process.arch}.`,
     );
   }
   const require = createRequire(import.meta.url);

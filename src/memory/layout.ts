@@ -58,7 +58,7 @@ export function checkLayout(): void {
     );
   }
   if (abi === -1 || alive === undefined || alive < 0) {
-    throw new ForklockError('ERR_FORKLOCK_UNSUPPORTED_PLATFORM', "this libc's robust mutexes are not understood");
+    throw new ForklockError('ERR_FORKLOCK_UNSUPPORTED_PLATFORM', "this libc's robust lists are not understood");
   }
   aliveIndex = alive;
 }

@@ -1,0 +1,22 @@
+// Robust futexes (robust_list(2), Documentation/locking/robust-futexes.rst) by hand: a word that the kernel marks when the
+// thread that holds it ends. The libc has the same as pthread mutexes, but it follows the list's pointers when it unlocks,
+// and they are in shared memory: whoever writes there could make it write anywhere in this process.
+#pragma once
+
+#include <cstddef>
+
+#include "futex.h"
+
+namespace forklock {
+
+// Bytes from a word to the list entry that belongs to it: the libc's business, because it has one list a thread for its
+// own mutexes and for ours. 0: this libc or kernel has none that is understood.
+size_t robust_entry_offset();
+
+// Takes the word for the calling thread, for life or until let_go. False: somebody else holds it.
+bool hold(Word* word);
+
+// Gives back what the calling thread holds. Nobody is woken.
+void let_go(Word* word);
+
+}  // namespace forklock
