@@ -137,7 +137,8 @@ Segment* adopt_checked(int raw, bool reserved, int* error) {
                         static_cast<uint64_t>(static_cast<uint32_t>(words[offsetof(Header, heap_high) / 4])) << 32;
   if (words[0] != kMagic || words[1] != kLayoutVersion || words[2] != libc_abi()) return fail(error, EBADMSG);
   if (type != kArena && type != kSingle && type != kData) return fail(error, EBADMSG);
-  if (heap > (uint64_t{1} << 46) || file_size(type, heap) != static_cast<uint64_t>(st.st_size)) {
+  if (type != kData && (heap == 0 || heap % kPage != 0)) return fail(error, EBADMSG);  // rows would be misaligned
+  if (heap == 0 || heap > (uint64_t{1} << 46) || file_size(type, heap) != static_cast<uint64_t>(st.st_size)) {
     return fail(error, EBADMSG);
   }
   return adopt(fd.release(), type, heap, reserved, error);

@@ -3,7 +3,11 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <cstdlib>
+#include <ctime>
 #include <linux/futex.h>
+#include <sched.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -35,6 +39,31 @@ int32_t process_start() {
   return static_cast<int32_t>(static_cast<uint32_t>(start));
 }
 
+// Which thread ids mean what: those of another PID namespace (a container that shares /dev/shm) are not ours to judge.
+int32_t pid_namespace() {
+  struct stat st;
+  return stat("/proc/self/ns/pid", &st) == 0 ? static_cast<int32_t>(st.st_ino) : 0;
+}
+
+// A process that was killed keeps its first thread's id until its parent has asked for its end.
+bool is_zombie(int tid) {
+  char path[64], self[16] = {}, line[256];
+  if (readlink("/proc/self", self, sizeof self - 1) < 0 || atoi(self) != getpid()) return false;  // of other ids
+  snprintf(path, sizeof path, "/proc/%d/stat", tid);
+  FILE* file = fopen(path, "re");
+  if (file == nullptr) return false;
+  const size_t n = fread(line, 1, sizeof line - 1, file);
+  fclose(file);
+  line[n] = 0;
+  const char* at = strrchr(line, ')');
+  return at != nullptr && (at[2] == 'Z' || at[2] == 'X');
+}
+
+bool is_running(int tid) {
+  if (sched_getscheduler(tid) < 0 && errno == ESRCH) return false;
+  return !is_zombie(tid);
+}
+
 // Wakes the sleepers that watched who had the slot, and those that must watch who has it from now on.
 void announce(Segment* segment, uint32_t i) {
   segment->header()->members.fetch_add(1);
@@ -50,6 +79,7 @@ void fill_slot(Segment* segment, uint32_t i) {
   slot->pid = static_cast<int32_t>(getpid());
   slot->tid = static_cast<int32_t>(syscall(SYS_gettid));
   slot->start = process_start();
+  slot->pid_namespace = pid_namespace();
   slot->generation.fetch_add(1);  // from here on the names of the slot's earlier owners name nobody
   segment->own[i].store(1);
   announce(segment, i);
@@ -109,6 +139,23 @@ int join_after_fork(Segment* segment, uint32_t parents) {
     if ((from[i].load(std::memory_order_relaxed) & kUsed) != 0) to[i].fetch_or(kUsed);
   }
   return slot;
+}
+
+void mark_if_gone(const Segment* segment, uint32_t slot) {
+  if (slot >= segment->high() || segment->own[slot].load() != 0) return;
+  const Slot* s = segment->slot(slot);
+  Word* alive = alive_word(segment, slot);
+  int32_t seen = alive->load();
+  const int32_t generation = s->generation.load();
+  const int32_t there = s->pid_namespace;
+  const int tid = static_cast<int>(static_cast<uint32_t>(seen) & FUTEX_TID_MASK);
+  if (is_gone(seen) || there == 0 || there != pid_namespace() || is_running(tid)) return;
+  // A newcomer says whose ids it uses a moment after it has the word.
+  const timespec moment = {0, 1000000};
+  nanosleep(&moment, nullptr);
+  if (s->generation.load() != generation || s->pid_namespace != there) return;
+  const uint32_t died = (static_cast<uint32_t>(seen) & FUTEX_WAITERS) | FUTEX_OWNER_DIED;
+  if (alive->compare_exchange_strong(seen, static_cast<int32_t>(died))) futex_wake(alive, kEveryone);
 }
 
 void pass_on(const Segment* segment, uint32_t slot, int32_t slept_on) {

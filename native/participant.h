@@ -27,6 +27,10 @@ void leave(Segment* segment, uint32_t slot);
 // what the parent had marked: the child has the same objects open. Returns its index, or -errno.
 int join_after_fork(Segment* segment, uint32_t parents);
 
+// Marks the slot of a thread that is not there any more, as the kernel does at its end, but cannot when somebody has damaged
+// the thread's list of robust words in another segment. Costs some system calls.
+void mark_if_gone(const Segment* segment, uint32_t slot);
+
 // After a sleep: the kernel wakes one sleeper of a dead thread's alive word; this passes it on to the others.
 void pass_on(const Segment* segment, uint32_t slot, int32_t slept_on);
 

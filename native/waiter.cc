@@ -1,6 +1,7 @@
 #include "waiter.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
 
 #include "fork/helpers.h"
@@ -63,6 +64,14 @@ unsigned choose_watched(const Watch& w, Slept* out, unsigned room) {
   return n;
 }
 
+// After a sleep that nothing ended: one other participant in turn, and who matters most, may have died unmarked.
+void look_for_unmarked(const Segment* segment, int owner) {
+  thread_local uint32_t turn = 0;
+  const uint32_t high = segment->high();
+  if (owner >= 0) mark_if_gone(segment, static_cast<uint32_t>(owner));
+  if (high > 0) mark_if_gone(segment, turn++ % high);
+}
+
 }  // namespace
 
 void end_sleeps() {
@@ -75,7 +84,7 @@ void sleep_on(const Watch& w, double ms) {
   if (now_ending != 0) ms = std::min(ms, 1.0);
   const uint64_t until = monotonic_ns() + static_cast<uint64_t>(ms * kMillisecond);
   if (!has_waitv()) {
-    if (!is_stale(w)) futex_wait(w.word, w.expected, until);
+    if (!is_stale(w) && futex_wait(w.word, w.expected, until) == -ETIMEDOUT) look_for_unmarked(w.segment, w.owner);
     return;
   }
   Slept slept[kSyncWatched];
@@ -88,7 +97,7 @@ void sleep_on(const Watch& w, double ms) {
   for (unsigned i = 0; i < n; i++) {
     waitv_entry(&entries[3 + i], alive_word(w.segment, slept[i].slot), slept[i].value);
   }
-  futex_waitv(entries, 3 + n, until);
+  if (futex_waitv(entries, 3 + n, until) == -ETIMEDOUT) look_for_unmarked(w.segment, w.owner);
   for (unsigned i = 0; i < n; i++) pass_on(w.segment, slept[i].slot, slept[i].value);
 }
 
@@ -193,14 +202,18 @@ void WaiterThread::sleep_for_all(const std::vector<Entry>& entries, int32_t cont
   for (const Entry& e : entries) {
     if (is_stale(e.watch)) return;
   }
-  futex_waitv(words.data(), n, monotonic_ns() + kSlice);
+  if (futex_waitv(words.data(), n, monotonic_ns() + kSlice) == -ETIMEDOUT) {
+    for (Segment* segment : segments) look_for_unmarked(segment, -1);
+    const Watch& one = entries[turn_++ % entries.size()].watch;
+    look_for_unmarked(one.segment, one.owner);
+  }
   for (const Alive& a : watched_) pass_on(a.segment, a.slot, a.value);
 }
 
 void WaiterThread::sleep_for_one(const Entry& entry) {
   const Watch& w = entry.watch;
   if (is_stale(w)) return;
-  futex_wait(w.word, w.expected, monotonic_ns() + kPlainSlice);
+  if (futex_wait(w.word, w.expected, monotonic_ns() + kPlainSlice) == -ETIMEDOUT) look_for_unmarked(w.segment, w.owner);
 }
 
 // A wait that was cancelled stays in the kernel's queue until this thread has returned from its sleep, and a wake-up

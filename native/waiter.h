@@ -66,6 +66,7 @@ class WaiterThread {
   std::mutex mutex_;
   std::vector<Entry> entries_;  // guarded by mutex_
   std::vector<Alive> watched_;  // used by the thread only
+  uint32_t turn_ = 0;           // likewise: whose owner is looked at after a sleep for nothing
   Word control_{0};             // futex: bumped when entries_ changed or the thread has to stop
   std::atomic<bool> stop_{false};
   std::thread thread_;

@@ -144,7 +144,7 @@ export class Take extends PatientWait {
       if (w >= 0 && m.cas(o.word, w, w | SLEEPERS) !== w) continue;
       this.expected = w | SLEEPERS;
       this.members = members;
-      this.owner = slotOf(blocker);
+      this.owner = blocker === m.me ? -1 : slotOf(blocker); // this thread lives, whatever its alive word says
       this.#parked = true;
       this.sleepsBeside(isReserved(w) ? w : 0);
       return false;

@@ -30,6 +30,11 @@ const GRANTED = 2;
 const TICKET = 3;
 const SIGNAL = 4;
 
+/** More waits than one participant has at once: the rows of native/layout.h count no further. */
+const MOST = 0x7fff;
+/** What is worth choosing the oldest one by one. Of a dead participant more than that go to everybody. */
+const MANY = 1000;
+
 const recordAt = (c: Signals, slot: number): number => c.records + slot * RECORD_WORDS;
 const tagOf = (generation: number): number => (generation & 0xfffff) + 1;
 
@@ -83,7 +88,7 @@ export function cancel(m: Memory, c: Signals, oldest: number | undefined): void 
 /** Notifies at most n waits; the caller has the lock. Returns how many. */
 export function notify(m: Memory, c: Signals, n: number): number {
   passOnOfDead(m, c);
-  const granted = grant(m, c, n);
+  const granted = n >= MANY && n >= waits(m, c) ? grantAll(m, c) : grant(m, c, n);
   passOnOfDead(m, c); // one of them may have died between the choice and the grant, before which nobody could see it
   return granted;
 }
@@ -100,6 +105,35 @@ function grant(m: Memory, c: Signals, n: number): number {
     // All of the participant's sleepers: only it knows which of them waits longest.
     m.wake(at + SIGNAL, EVERYONE);
     granted++;
+  }
+  return granted;
+}
+
+/** Waits of a record that nobody has notified. What it says is input: a loop is never as long as that. */
+function waitsAt(m: Memory, at: number): number {
+  return Math.max(0, Math.min(MOST, m.load(at + WAITING) - m.load(at + GRANTED)));
+}
+
+function waits(m: Memory, c: Signals): number {
+  let sum = 0;
+  const high = highOf(m);
+  for (let slot = 0; slot < high; slot++) sum += waitsAt(m, recordAt(c, slot));
+  return sum;
+}
+
+/** As `grant`, without an order, because all are served. */
+function grantAll(m: Memory, c: Signals): number {
+  let granted = 0;
+  const high = highOf(m);
+  for (let slot = 0; slot < high; slot++) {
+    const at = recordAt(c, slot);
+    const n = waitsAt(m, at);
+    if (n === 0 || !isCurrent(m, at, slot)) continue;
+    m.add(at + GRANTED, n);
+    m.add(at + SIGNAL, n);
+    m.add(at + TICKET, n);
+    m.wake(at + SIGNAL, EVERYONE);
+    granted += n;
   }
   return granted;
 }
@@ -137,7 +171,8 @@ function strandedAt(m: Memory, c: Signals): number {
 function passOnOfDead(m: Memory, c: Signals): void {
   for (let at = strandedAt(m, c); at >= 0; at = strandedAt(m, c)) {
     const unused = Math.min(m.load(at + GRANTED), m.load(at + WAITING));
-    grant(m, c, unused);
+    if (unused < MANY) grant(m, c, unused);
+    else grantAll(m, c);
     m.store(at + WAITING, 0);
     m.store(at + GRANTED, 0);
   }
