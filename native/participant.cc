@@ -114,7 +114,8 @@ int join(Segment* segment) {
       int32_t seen = static_cast<int32_t>(i);
       high.compare_exchange_strong(seen, seen + 1);  // or another thread raised it at the same moment
     }
-    if (hold(alive_word(segment, i))) {
+    // A slot of another thread of this process is not free, whatever its word says: the entry is in that thread's list.
+    if (segment->own[i].load() == 0 && hold(alive_word(segment, i))) {
       fill_slot(segment, i);
       return static_cast<int>(i);
     }

@@ -144,7 +144,8 @@ export class Take extends PatientWait {
       if (w >= 0 && m.cas(o.word, w, w | SLEEPERS) !== w) continue;
       this.expected = w | SLEEPERS;
       this.members = members;
-      this.owner = blocker === m.me ? -1 : slotOf(blocker); // this thread lives, whatever its alive word says
+      this.owner = slotOf(blocker);
+      if (blocker === m.me) this.owner = -1; // this thread lives, whatever its alive word says
       this.#parked = true;
       this.sleepsBeside(isReserved(w) ? w : 0);
       return false;

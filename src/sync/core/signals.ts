@@ -88,25 +88,30 @@ export function cancel(m: Memory, c: Signals, oldest: number | undefined): void 
 /** Notifies at most n waits; the caller has the lock. Returns how many. */
 export function notify(m: Memory, c: Signals, n: number): number {
   passOnOfDead(m, c);
-  const granted = n >= MANY && n >= waits(m, c) ? grantAll(m, c) : grant(m, c, n);
+  const granted = grant(m, c, n);
   passOnOfDead(m, c); // one of them may have died between the choice and the grant, before which nobody could see it
   return granted;
 }
 
 function grant(m: Memory, c: Signals, n: number): number {
+  if (n >= MANY && n >= waits(m, c)) return grantAll(m, c);
   let granted = 0;
   while (granted < n) {
     const at = oldestWaiting(m, c);
     if (at < 0) break;
-    m.add(at + GRANTED, 1);
-    m.add(at + SIGNAL, 1);
     // Its next oldest wait is not known here; it is younger than this one, and says its ticket when it looks.
-    m.add(at + TICKET, 1);
-    // All of the participant's sleepers: only it knows which of them waits longest.
-    m.wake(at + SIGNAL, EVERYONE);
+    tell(m, at, 1);
     granted++;
   }
   return granted;
+}
+
+function tell(m: Memory, at: number, n: number): void {
+  m.add(at + GRANTED, n);
+  m.add(at + SIGNAL, 1);
+  m.add(at + TICKET, n);
+  // All of the participant's sleepers: only it knows which of them waits longest.
+  m.wake(at + SIGNAL, EVERYONE);
 }
 
 /** Waits of a record that nobody has notified. What it says is input: a loop is never as long as that. */
@@ -129,10 +134,7 @@ function grantAll(m: Memory, c: Signals): number {
     const at = recordAt(c, slot);
     const n = waitsAt(m, at);
     if (n === 0 || !isCurrent(m, at, slot)) continue;
-    m.add(at + GRANTED, n);
-    m.add(at + SIGNAL, n);
-    m.add(at + TICKET, n);
-    m.wake(at + SIGNAL, EVERYONE);
+    tell(m, at, n);
     granted += n;
   }
   return granted;
@@ -170,9 +172,9 @@ function strandedAt(m: Memory, c: Signals): number {
  */
 function passOnOfDead(m: Memory, c: Signals): void {
   for (let at = strandedAt(m, c); at >= 0; at = strandedAt(m, c)) {
-    const unused = Math.min(m.load(at + GRANTED), m.load(at + WAITING));
-    if (unused < MANY) grant(m, c, unused);
-    else grantAll(m, c);
+    const left = Math.min(m.load(at + GRANTED), m.load(at + WAITING));
+    const unused = left < MANY ? left : EVERYONE;
+    grant(m, c, unused);
     m.store(at + WAITING, 0);
     m.store(at + GRANTED, 0);
   }

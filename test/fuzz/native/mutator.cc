@@ -1,0 +1,29 @@
+// Where there is no libFuzzer: inputs at random, of a seed, without coverage. `-seed=n -max_total_time=s`, as that has them.
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <ctime>
+#include <random>
+#include <vector>
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);
+
+int main(int count, char** arguments) {
+  unsigned seed = 1;
+  long seconds = 10;
+  for (int i = 1; i < count; i++) {
+    if (strncmp(arguments[i], "-seed=", 6) == 0) seed = static_cast<unsigned>(atol(arguments[i] + 6));
+    if (strncmp(arguments[i], "-max_total_time=", 16) == 0) seconds = atol(arguments[i] + 16);
+  }
+  std::mt19937 random(seed);
+  const time_t end = time(nullptr) + seconds;
+  unsigned long runs = 0;
+  for (; time(nullptr) < end; runs++) {
+    std::vector<uint8_t> input(random() % 400);
+    for (uint8_t& byte : input) byte = static_cast<uint8_t>(random() % 4 == 0 ? random() : random() % 12);
+    LLVMFuzzerTestOneInput(input.data(), input.size());
+  }
+  printf("Done %lu runs\n", runs);
+  return 0;
+}
