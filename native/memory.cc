@@ -222,6 +222,9 @@ Segment* open_descriptor(int pid, int number, uint64_t inode, int* error) {
   if (st.st_uid != geteuid()) return fail(error, EPERM);
   Descriptor fd(open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC));
   if (fd.fd < 0) return fail(error, errno);
+  // Only what create_anonymous has sealed: a file that somebody can shrink would be a SIGBUS later.
+  const int seals = fcntl(fd.fd, F_GET_SEALS);
+  if (seals < 0 || (seals & F_SEAL_SHRINK) == 0) return fail(error, ESTALE);
   return adopt_checked(fd.release(), false, error);
 }
 
@@ -258,6 +261,8 @@ Segment* open_bare(const char* directory, const char* name, int* error) {
   struct stat st;
   if (fstat(fd.fd, &st) != 0) return fail(error, errno);
   if (!S_ISREG(st.st_mode) || st.st_size <= 0) return fail(error, EBADMSG);
+  // Anybody can put a file there under a name that is free, and whoever may write to it may shrink it under a mapping.
+  if (st.st_uid != geteuid() || (st.st_mode & 022) != 0) return fail(error, EPERM);
   return adopt(fd.release(), 0, static_cast<uint64_t>(st.st_size), true, error);
 }
 

@@ -42,6 +42,11 @@ const MAX_BYTES = 2 ** 40;
 /** A view that somebody has kept keeps its memory: the object's cell is not given to another before both are gone. */
 const cellOf = new WeakMap<View, Cell>();
 
+function checkBound(bound: unknown, what: string): number | undefined {
+  if (bound !== undefined && typeof bound !== 'number') throw wrongType(what, 'a number', bound);
+  return bound;
+}
+
 /** Elements of one type in shared memory. */
 abstract class Elements<T extends TypeName> extends SharedObject implements Iterable<ElementOf<T>> {
   /** @internal */
@@ -106,14 +111,14 @@ abstract class Elements<T extends TypeName> extends SharedObject implements Iter
 
   /** A copy of the elements from `start` up to `end`, as `Array.prototype.slice` counts. */
   slice(start?: number, end?: number): ElementOf<T>[] {
-    const part = (this.view as Uint8Array).subarray(start, end);
+    const part = (this.view as Uint8Array).subarray(checkBound(start, 'start'), checkBound(end, 'end'));
     return globalThis.Array.from(part, (stored) => this.info.give(stored) as ElementOf<T>);
   }
 
   /** Writes a value to the elements from `start` up to `end`. */
   fill(value: ElementOf<T>, start?: number, end?: number): this {
     const stored = this.info.check(value, 'value');
-    (this.view as Uint8Array).fill(stored as number, start, end);
+    (this.view as Uint8Array).fill(stored as number, checkBound(start, 'start'), checkBound(end, 'end'));
     return this;
   }
 

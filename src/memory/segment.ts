@@ -19,10 +19,18 @@ const PAGE = 4096;
 /** Random, made by the addon with the segment. */
 export type Cookie = [number, number, number, number];
 
+/** With a maximum V8 allocates whole pages of its own, which the addon can map over; without, it may use malloc. */
+function allocatePages(length: number): SharedArrayBuffer {
+  try {
+    return new SharedArrayBuffer(length, { maxByteLength: length });
+  } catch {
+    throw new SystemError(`finding address space for ${length} bytes of shared memory`, -12);
+  }
+}
+
 /** A `SharedArrayBuffer` whose pages are those of the segment. V8 unmaps it when nothing refers to it any more. */
 export function mapSegment(index: number, offset: number, length: number): SharedArrayBuffer {
-  // With a maximum V8 allocates whole pages of its own, which the addon can map over; without, it may use malloc.
-  const buffer = new SharedArrayBuffer(length, { maxByteLength: length });
+  const buffer = allocatePages(length);
   checked(native().mapOver(index, new Uint8Array(buffer, 0, length), offset), 'mapping shared memory');
   return buffer;
 }

@@ -31,5 +31,7 @@ function run(command, args) {
 
 if (!clang) console.log('There is no clang++: random inputs without coverage.');
 run(compiler, [...flags, ...how, 'stub.cc', ...sources]);
-const coverage = clang ? ['-max_len=512', '-timeout=20', '-artifact_prefix=build/', '-print_final_stats=1', 'build/corpus'] : [];
+const coverage = clang
+  ? ['-max_len=512', '-timeout=20', '-artifact_prefix=build/', '-print_final_stats=1', 'build/corpus']
+  : [];
 run('build/segments', [`-seed=${options.seed}`, `-max_total_time=${options.seconds}`, ...coverage]);

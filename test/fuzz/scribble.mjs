@@ -23,7 +23,9 @@ const IDLE = 0.25;
 const program = fileURLToPath(new URL('./victim.mjs', import.meta.url));
 
 /** Words that mean something somewhere: names, reservations, counts, marks. */
-const WORDS = [0, 1, 2, -1, 0x7fffffff, -0x80000000, 0x7ff, 0x7fe, 0x3ff, 0x400, 0xfffff, 0x40000000, 0x3fffffff, 0x1000];
+const WORDS = [
+  0, 1, 2, -1, 0x7fffffff, -0x80000000, 0x7ff, 0x7fe, 0x3ff, 0x400, 0xfffff, 0x40000000, 0x3fffffff, 0x1000,
+];
 
 function wordOf(random, pid, old) {
   switch (random.below(7)) {
@@ -68,7 +70,12 @@ function scribble(random, fd, { bytes, heapWord, pid }) {
 
 async function round(seed) {
   const random = randomOf(seed);
-  const victim = fork(program, [String(seed)], { execArgv: ['--no-warnings'], stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
+  const env = { ...process.env, FORKLOCK_PLAIN_FUTEX: seed % 4 === 0 ? '1' : '' };
+  const victim = fork(program, [String(seed)], {
+    env,
+    execArgv: ['--no-warnings'],
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+  });
   let output = '';
   for (const stream of [victim.stdout, victim.stderr]) {
     stream.on('data', (chunk) => {
@@ -87,7 +94,12 @@ async function round(seed) {
   const fd = openSync(`/proc/${victim.pid}/fd/${ready.fd}`, 'r+');
   const result = message();
   // Some rounds are a flood, in others the victim has time between two writes.
-  const [burst, pause] = random.pick([[200, 0], [20, 1], [1, 2], [1, 10]]);
+  const [burst, pause] = random.pick([
+    [200, 0],
+    [20, 1],
+    [1, 2],
+    [1, 10],
+  ]);
   const until = performance.now() + SCRIBBLING;
   while (performance.now() < until) {
     for (let i = 0; i < burst; i++) scribble(random, fd, { ...ready, pid: victim.pid });

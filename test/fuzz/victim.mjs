@@ -92,7 +92,12 @@ const workers = ['timed', 'untimed', 'condition'].map((what) => {
 await Promise.all(workers.map((worker) => new Promise((resolve) => worker.once('message', resolve))));
 
 const next = told();
-tell({ ready: true, fd: segment.fd, bytes: segment.buffer.byteLength, heapWord: objects.lock.cell.at - 16 * objects.lock.cell.index });
+tell({
+  ready: true,
+  fd: segment.fd,
+  bytes: segment.buffer.byteLength,
+  heapWord: objects.lock.cell.at - 16 * objects.lock.cell.index,
+});
 const tasks = Array.from({ length: 4 }, task);
 const work = setInterval(sync, 1);
 await next;

@@ -24,7 +24,8 @@ const load = async (ms) => {
 };
 `;
 
-const victim = (source: string, deadline = 15_000) => program(prelude + source, { deadline, execArgv: ['--no-warnings'] });
+const victim = (source: string, deadline = 15_000) =>
+  program(prelude + source, { deadline, execArgv: ['--no-warnings'] });
 
 const fine = { code: 0, signal: null, stderr: '' };
 
@@ -83,8 +84,10 @@ describe('the list of robust words, whose entries are in shared memory', () => {
     expect({ printed, end }).toMatchObject({ printed: [true, true], end: fine });
   });
 
-  test.each(['sync', 'async'])('when it is cut, a death in another segment is noticed all the same: %s', async (form) => {
-    const { printed, ...end } = await victim(`
+  test.each(['sync', 'async'])(
+    'when it is cut, a death in another segment is noticed all the same: %s',
+    async (form) => {
+      const { printed, ...end } = await victim(`
       const { spawn } = require('node:child_process');
       const name = 'hostile-' + process.pid;
       const lock = new Lock({ name });
@@ -109,8 +112,9 @@ describe('the list of robust words, whose entries are in shared memory', () => {
       lock.release();
       Lock.unlink(name);
     `);
-    expect({ printed, end }).toMatchObject({ printed: [true, true], end: fine });
-  });
+      expect({ printed, end }).toMatchObject({ printed: [true, true], end: fine });
+    },
+  );
 });
 
 describe('words that make no sense do not make a busy loop', () => {
