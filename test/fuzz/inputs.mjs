@@ -5,7 +5,9 @@ import { readdirSync, readlinkSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { parseArgs } from 'node:util';
 import fc from 'fast-check';
-import * as forklock from 'forklock';
+import * as all from 'forklock';
+
+const forklock = { ...all };
 
 const { values: options } = parseArgs({
   options: {

@@ -45,6 +45,15 @@ export const CLASSES = {
 
 const TIMEOUT = 20;
 
+/** Acquires, does something, and releases: the same, or what it has become. */
+const holding =
+  (what, act, released = what) =>
+  (o) => {
+    if (!what(o).acquire(TIMEOUT)) return;
+    act(o);
+    released(o).release();
+  };
+
 /** Operations that block the thread, none for longer than TIMEOUT. `wait` of a condition is not among them: it gets its lock back, however long that takes. */
 export const SYNC = [
   ...['lock', 'throwing', 'rlock', 'semaphore', 'recovering', 'bounded'].flatMap((name) => [
@@ -60,14 +69,27 @@ export const SYNC = [
     (o) => o.rwlock[side].tryAcquire() && o.rwlock[side].release(),
     (o) => o.rwlock[side].release(),
   ]),
-  (o) => o.rwlock.write.acquire(TIMEOUT) && (o.rwlock.downgrade(), o.rwlock.read.release()),
+  holding(
+    (o) => o.rwlock.write,
+    (o) => o.rwlock.downgrade(),
+    (o) => o.rwlock.read,
+  ),
   (o) => o.rwlock.recover(),
   (o) => String(o.rwlock),
   (o) => o.throwing.recover(),
-  (o) => o.rlock.acquire(TIMEOUT) && o.rlock.acquire(TIMEOUT) && (o.rlock.release(), o.rlock.release()),
+  holding(
+    (o) => o.rlock,
+    (o) => o.rlock.with(() => {}, TIMEOUT),
+  ),
   (o) => o.semaphore.release(3),
-  (o) => o.condition.acquire(TIMEOUT) && (o.condition.notifyAll(), o.condition.release()),
-  (o) => o.conditionOfLock.acquire(TIMEOUT) && (o.conditionOfLock.notify(2), o.conditionOfLock.release()),
+  holding(
+    (o) => o.condition,
+    (o) => o.condition.notifyAll(),
+  ),
+  holding(
+    (o) => o.conditionOfLock,
+    (o) => o.conditionOfLock.notify(2),
+  ),
   (o) => o.event.set(),
   (o) => o.event.clear(),
   (o) => o.event.wait(TIMEOUT),

@@ -1,8 +1,10 @@
 // The part of a victim that blocks a thread of its own: see victim.mjs.
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
-import * as forklock from 'forklock';
+import * as all from 'forklock';
 import { isExpected, SYNC } from './operations.mjs';
 import { randomOf } from './random.mjs';
+
+const forklock = { ...all };
 
 const { what, handles, classes, seed } = workerData;
 const random = randomOf(seed);

@@ -148,7 +148,14 @@ test.runIf(isRoot)('another user can open nothing, by handle or name, of any cla
   const block = new forklock.SharedMemory({ create: true, size: 10 });
   const handles: [string, string][] = Object.entries(objects).map(([cls, object]) => [cls, object.handle]);
   const { printed, code, stderr } = await script(
-    ({ forklock, fs, print }, handles, name, named, directory, block) => {
+    (
+      { forklock, fs, print },
+      handles: [string, string][],
+      name: string,
+      named: string,
+      directory: string,
+      block: string,
+    ) => {
       process.setgid?.(65_534);
       process.setuid?.(65_534);
       const attempt = (fn: () => unknown): unknown => {
@@ -175,7 +182,13 @@ test.runIf(isRoot)('another user can open nothing, by handle or name, of any cla
       fs.chmodSync(`/dev/shm/${block}-planted`, 0o666);
       fs.rmdirSync('/dev/shm/forklock-65534');
     },
-    [handles, name, named.handle as string, directory, block.name as string] as const as never,
+    [handles, name, String(named.handle), directory, String(block.name)] as [
+      [string, string][],
+      string,
+      string,
+      string,
+      string,
+    ],
   );
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   expect(printed[0]).toEqual(handles.map(() => 'ERR_FORKLOCK_INVALID_HANDLE'));
