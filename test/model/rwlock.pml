@@ -1,0 +1,337 @@
+/* RWLock (src/sync/rwlock.ts, src/sync/core/sharing.ts over src/sync/core/owned.ts). See world.pml for what surrounds it.
+ *
+ *   -DWRITERS=1  so many write, the others read      -DDOWNGRADE  writers become readers before they are done
+ *   -DROUNDS=1   times that each acquires            -DTHROW      `onOwnerDied: 'throw'`, and whoever is told calls recover()
+ *   -DPATIENCE=0 lost races for the writers' word after which a waiter asks for a reservation (default: nobody ever asks)
+ *
+ * Bugs on purpose: those of lock.pml, and LOOK_FIRST NO_DRAIN_WAKE NO_DRAIN_COUNT EXPECT_LATE COUNT_DEAD NO_TAG NO_DEAD_COUNT
+ * NO_INSIDE DOWNGRADE_LATE CLEAR_STORE DRAIN_KEEPS_WORD */
+#ifndef WRITERS
+#define WRITERS 1
+#endif
+#include "sizes.pml"
+#define INSIDE
+
+/* shared: the words of the lock. A word of `readers` is the generation << 2 | how often that participant reads */
+byte word[1];
+byte died[1];
+byte inside;
+byte drain;
+byte readers[S];
+#if PATIENCE >= 0
+byte want[1];
+byte turn[1];
+#endif
+/* the model's own: who reads or writes (1, 2), how many; whether a writer died there since the last repair, and whether anybody was told */
+byte naps = NAPS;
+byte in_section[N];
+byte reading;
+byte writing;
+bool torn;
+bool untold;
+
+inline mourn(p) {
+  if
+  :: in_section[p] == 1 -> reading--
+  :: in_section[p] == 2 -> writing--; torn = true; untold = true
+  :: else
+  fi;
+  in_section[p] = 0
+}
+
+inline repair(l) { torn = false; untold = false }
+
+#include "world.pml"
+
+#define WORD_AT (address == 3 -> drain : word[0])
+#define COUNT 3
+#define TAG(name) (GEN(name) << 2)
+#ifdef NO_TAG
+#define OWN_READS (readers[slot] & COUNT)
+#define COUNTS(x) true
+#else
+#define OWN_READS ((readers[slot] & ~COUNT) == TAG(me) -> readers[slot] & COUNT : 0)
+#define COUNTS(x) ((gen[i] << 2) == (x & ~COUNT))
+#endif
+
+proctype participant(byte id) {
+  byte me, slot, i, rounds;
+  byte w, a, b, mem, keep, expected, owner, dead_owner, dead_seen, address;
+  byte slept[S];
+  bool parked, repaired, slow, taken_word, has_read;
+  byte after;                  /* where to go after leaving: 0 the end of the round, 1 to the slow way, 2 to reading */
+#define L 0
+#if PATIENCE >= 0
+  byte lost, reserved;
+  bool wanted, reserve;
+#endif
+born:
+  {
+    /* spec: who is registered from the start */
+    atomic { if :: held[id] == 0 -> goto join :: else -> slot = held[id] - 1; me = NAME_OF(slot, 1); goto begin fi };
+#include "join.pml"
+begin:
+    if :: id < WRITERS -> goto acquire_write :: else -> goto try_read fi;
+
+    /* The reading side. */
+try_read:
+#ifdef LOOK_FIRST
+    /* mutant: a reader looks at the writers' word before it raises its own */
+    atomic { if :: word[0] == 0 :: else -> goto not_read fi };
+    /* mutant: and then raises its own */
+    readers[slot] = TAG(me) | (OWN_READS + 1);
+    goto read_got;
+#else
+    /* src/sync/core/sharing.ts: `m.store(s.readers + slotOf(m.me), tagOf(m.me) | (ownReads(m, s) + 1));` (nobody else writes it) */
+    readers[slot] = TAG(me) | (OWN_READS + 1);
+    /* src/sync/core/sharing.ts: `if (m.load(s.word) === 0) return true;` */
+    atomic { if :: word[0] == 0 -> goto read_got :: else fi };
+#endif
+drop_read:
+    /* src/sync/core/sharing.ts: `m.store(s.readers + slotOf(m.me), tagOf(m.me) | (ownReads(m, s) - 1));` */
+    readers[slot] = TAG(me) | (OWN_READS - 1);
+    /* src/sync/core/sharing.ts: `if (m.load(s.word) === 0) return;` */
+    atomic { if :: word[0] == 0 -> goto dropped :: else fi };
+#ifndef NO_DRAIN_COUNT
+    /* src/sync/core/sharing.ts: `m.add(s.drain, 1);` */
+    drain++;
+#endif
+#ifndef NO_DRAIN_WAKE
+    /* src/sync/core/sharing.ts: `m.wake(s.drain, EVERYONE);` */
+    atomic { wake_every(3) };
+#endif
+dropped:
+    if :: has_read -> has_read = false; goto round_over :: else fi;
+not_read:
+    if :: slow -> goto take_step :: else -> slow = true; goto take_step_or_read fi;
+take_step_or_read:
+    /* src/sync/core/sharing.ts: `if (m.load(s.word) === 0 && tryRead(m, s)) {` */
+    atomic { if :: word[0] == 0 -> goto try_read :: else -> goto take_step fi };
+read_got:
+    if :: slow -> dead_owner = 0; has_read = true; goto leave :: else -> goto is_reading fi;
+is_reading:
+    /* spec: nobody writes, and after a death inside it can be told; the first one is told */
+    atomic {
+      reading++;
+      assert(writing == 0);
+#ifdef THROW
+      assert(!torn);
+#else
+      assert(!torn || died[0] != 0);
+      assert(!untold || dead_owner != 0);
+      untold = false;
+#endif
+      in_section[id] = 1; has_read = true; slow = false; taken_word = false; after = 0;
+      keep = 0; parked = false; w = 0; mem = 0; expected = 0; owner = 0; dead_owner = 0; dead_seen = 0; address = 0;
+#if PATIENCE >= 0
+      lost = 0; reserved = 0;
+#endif
+    };
+    /* spec: it is done with reading */
+    atomic { reading--; in_section[id] = 0; goto drop_read };
+
+    /* The writing side. */
+acquire_write:
+    /* src/sync/core/sharing.ts: `if (m.cas(s.word, 0, m.me) !== 0) return false;` */
+    atomic { if :: word[0] == 0 -> word[0] = me; goto drain_step :: else -> slow = true; goto take_step fi };
+drain_step:
+    /* src/sync/core/sharing.ts: `this.members = m.load(m.membersAt);` */
+    mem = members;
+    /* src/sync/core/sharing.ts: `this.dead = countDead(m); // a reader that lowers its word and dies before it says so` */
+    dead_seen = DEAD_NOW;
+#ifndef EXPECT_LATE
+    /* src/sync/core/sharing.ts: `this.expected = m.load(s.drain);` */
+    expected = drain;
+#endif
+    do
+    /* src/sync/core/sharing.ts: `const w = m.load(s.readers + slot);` */
+    :: atomic { i < high -> w = readers[i]; if :: (w & COUNT) == 0 -> i++ :: else -> goto count_reader fi }
+    :: atomic { i >= high -> i = 0; break }
+    od;
+    goto counted;
+count_reader:
+    /* src/sync/core/sharing.ts: `if ((w & COUNT) === 0 || isGone(m.load(m.aliveAt(slot)))) continue;` */
+    a = alive[i];
+    /* src/sync/core/sharing.ts: `if ((m.load(m.generationAt(slot)) & 0xfff) << 20 === (w & ~COUNT)) sum += w & COUNT;` */
+    atomic {
+#ifdef COUNT_DEAD
+      if :: COUNTS(w) -> i = 0; a = 0; w = 0; goto has_readers :: else -> i++; a = 0; w = 0; goto count_on fi
+#else
+      if :: !IS_GONE(a) && COUNTS(w) -> i = 0; a = 0; w = 0; goto has_readers :: else -> i++; a = 0; w = 0; goto count_on fi
+#endif
+    };
+count_on:
+    do
+    /* src/sync/core/sharing.ts: `const w = m.load(s.readers + slot);` */
+    :: atomic { i < high -> w = readers[i]; if :: (w & COUNT) == 0 -> i++ :: else -> goto count_reader fi }
+    :: atomic { i >= high -> i = 0; break }
+    od;
+    goto counted;
+has_readers:
+#ifdef EXPECT_LATE
+    /* mutant: a writer reads what it sleeps on after it looked at the readers */
+    expected = drain;
+#endif
+    /* src/sync/core/sharing.ts: `if (reads(m, s) > 0) return false;` */
+    atomic {
+      if
+      :: slow -> address = 3; owner = NO_SLOT; taken_word = true; goto must_sleep
+      :: else -> after = 1; repaired = false; goto leave_writing          /* tryWrite did not get it */
+      fi
+    };
+counted:
+    w = 0;
+#ifndef NO_INSIDE
+    /* src/sync/core/sharing.ts: `m.store(s.inside, m.me);` */
+    inside = me;
+#endif
+is_writing:
+    /* spec: alone, and after a death inside it can be told; the first one is told */
+    atomic {
+      writing++;
+      assert(writing == 1 && reading == 0);
+#ifdef THROW
+      assert(!torn);
+#else
+      assert(!torn || died[0] != 0);
+      assert(!untold || dead_owner != 0);
+      untold = false;
+#endif
+      in_section[id] = 2; slow = false; taken_word = false;
+      keep = 0; parked = false; w = 0; mem = 0; expected = 0; owner = 0; dead_owner = 0; dead_seen = 0; address = 0;
+#if PATIENCE >= 0
+      lost = 0; reserved = 0;
+#endif
+    };
+    /* src/sync/rwlock.ts: `if (m.load(this.words.inside) !== m.me)` */
+    assert(inside == me);
+    /* spec: the data are in order */
+    atomic { writing--; torn = false; in_section[id] = 0; repaired = true };
+#ifdef DOWNGRADE
+    after = 2;
+    goto downgrade;
+#else
+    goto leave_writing;
+#endif
+
+downgrade:
+#ifndef DOWNGRADE_LATE
+    /* src/sync/core/sharing.ts: `addRead(m, s);` */
+    readers[slot] = TAG(me) | (OWN_READS + 1);
+#endif
+leave_writing:
+    /* src/sync/core/sharing.ts: `m.store(s.inside, 0);` */
+    inside = 0;
+    /* src/sync/core/sharing.ts: `if (repaired && m.load(s.died) !== 0) m.store(s.died, 0);` */
+    atomic { if :: repaired -> died[0] = 0 :: else fi };
+    /* src/sync/core/sharing.ts: `if (m.cas(s.word, m.me, 0) === m.me) return;` */
+    atomic { if :: word[0] == me -> word[0] = 0; repaired = false; goto left_writing :: else -> w = me | SLEEPERS fi };
+#include "give.pml"
+    repaired = false;
+    /* src/sync/core/sharing.ts: `m.wake(s.word, EVERYONE);` */
+    atomic { wake_every(1) };
+left_writing:
+    if
+    :: after == 1 -> after = 0; slow = true; goto step
+    :: after == 2 -> after = 0;
+#ifdef DOWNGRADE_LATE
+       /* mutant: a downgrade frees the writers' word first */
+       readers[slot] = TAG(me) | (OWN_READS + 1);
+#endif
+       goto is_reading
+    :: else -> goto round_over
+    fi;
+
+    /* Both sides: TakeRead and TakeWrite are driven by `step`. */
+step:
+    if
+    :: taken_word -> goto drain_step
+    :: !taken_word && id >= WRITERS -> goto take_step_or_read
+    :: else -> goto take_step
+    fi;
+#include "take.pml"
+must_sleep:
+#if GIVEUPS > 0
+    if
+    /* src/wait/sync.ts: `return wait.leave();` */
+    :: atomic { giveups > 0 -> giveups--; goto give_up }
+    :: true
+    fi;
+#endif
+#include "sleep.pml"
+give_up:
+    if :: taken_word -> repaired = false; goto leave_writing :: else -> goto leave fi;
+left:
+    if
+    :: has_read -> has_read = false; goto is_reading
+#ifdef THROW
+    :: !has_read && dead_owner != 0 -> goto recover_it
+#endif
+    :: else -> goto round_over
+    fi;
+taken:
+    /* src/sync/core/owned.ts: `this.deadOwner = inside === undefined ? from : m.load(inside);` */
+    dead_owner = inside;
+#ifndef NO_DIED
+    /* src/sync/core/owned.ts: `if (this.deadOwner !== 0) m.store(died, this.deadOwner);` */
+    atomic { if :: dead_owner != 0 -> died[0] = dead_owner :: else fi };
+#endif
+#if PATIENCE >= 0
+    /* src/sync/core/owned.ts: `if (this.#wanted) this.#m.cas(this.#o.want, this.#m.me, 0);` */
+    atomic { if :: wanted && want[L] == me -> want[L] = 0 :: else fi; wanted = false };
+#endif
+    if
+    :: id < WRITERS -> taken_word = true; goto drain_step
+    :: else -> after = 2; repaired = false; goto downgrade   /* a reader that took the word lets all readers in */
+    fi;
+
+round_over:
+    /* spec: the next round begins with nothing left of this one */
+    atomic {
+      keep = 0; parked = false; w = 0; mem = 0; expected = 0; owner = 0; dead_owner = 0; dead_seen = 0; address = 0;
+      slow = false; taken_word = false; has_read = false; after = 0;
+#if PATIENCE >= 0
+      lost = 0; reserved = 0;
+#endif
+      rounds++;
+      if :: rounds < ROUNDS -> goto begin :: else fi
+    };
+#ifdef LEAVE
+#include "leave_slot.pml"
+#endif
+    goto finished;
+#ifdef THROW
+refused:
+    goto leave;
+recover_it:
+    /* spec: it lets go of the wait, and repairs the data */
+    atomic {
+      keep = 0; parked = false; w = 0; mem = 0; expected = 0; owner = 0; dead_owner = 0; dead_seen = 0; address = 0; slow = false
+    };
+#include "recover.pml"
+    /* src/sync/rwlock.ts: `m.store(at + DIED, 0);` */
+    atomic { died[0] = 0; goto begin };
+#endif
+  } unless { dead[id] };
+  /* spec: nothing is left of the dead but what it wrote */
+  atomic {
+    me = 0; slot = 0; i = 0; w = 0; a = 0; b = 0; mem = 0; keep = 0; expected = 0; owner = 0; dead_owner = 0; dead_seen = 0; address = 0;
+    parked = false; repaired = false; slow = false; taken_word = false; has_read = false; after = 0; slept[0] = 0; slept[1] = 0;
+#if N > 2
+    slept[2] = 0;
+#endif
+#if N > 3
+    slept[3] = 0;
+#endif
+#if PATIENCE >= 0
+    lost = 0; reserved = 0; wanted = false; reserve = false;
+#endif
+#ifdef RESPAWN
+    dead[id] = false;
+    goto born;
+#endif
+  };
+finished:
+  /* spec: it lives on, and does nothing */
+  atomic { done[id] = true; me = 0; slot = 0 }
+}
