@@ -54,6 +54,39 @@ inline repair(l) { torn = false; untold = false }
 #define COUNTS(x) ((gen[i] << 2) == (x & ~COUNT))
 #endif
 
+/* spec: who writes is alone; after a death inside `ownerDied` says so to whoever comes, and the first who learns of it is told. A death
+ * right after the step that lets it in is one inside. */
+#ifdef THROW
+#define TOLD !torn
+#else
+#define TOLD (!torn || died[0] != 0) && (!untold || dead_owner != 0)
+#endif
+#define ENTER_READING reading++; assert(writing == 0); assert(TOLD); untold = false; in_section[id] = 1; has_read = true; after = 0; FORGET_WAIT
+#define ENTER_WRITING writing++; assert(writing == 1 && reading == 0); assert(TOLD); untold = false; in_section[id] = 2; FORGET_WAIT
+#define FORGET_WAIT FORGET_TAKE; keep = 0; parked = false; w = 0; mem = 0; expected = 0; owner = 0; dead_owner = 0; dead_seen = 0; address = 0; \
+  slow = false; taken_word = false
+#if PATIENCE >= 0
+#define FORGET_TAKE lost = 0; reserved = 0
+#else
+#define FORGET_TAKE skip
+#endif
+#if defined(RESPAWN) || JOINERS > 0 || defined(LEAVE)
+#define NEWCOMERS
+#endif
+
+#if defined(COUNT_DEAD)
+#define COUNTED(x) COUNTS(x)
+#elif defined(NEWCOMERS) || KILLS > 0
+#define COUNTED(x) (!IS_GONE(a) && COUNTS(x))
+#else
+#define COUNTED(x) true
+#endif
+#if PATIENCE >= 0
+#define NEEDS_LEAVE (parked || wanted)
+#else
+#define NEEDS_LEAVE parked
+#endif
+
 proctype participant(byte id) {
   byte me, slot, i, rounds;
   byte w, a, b, mem, keep, expected, owner, dead_owner, dead_seen, address;
@@ -77,142 +110,111 @@ begin:
 try_read:
 #ifdef LOOK_FIRST
     /* mutant: a reader looks at the writers' word before it raises its own */
-    atomic { if :: word[0] == 0 :: else -> goto not_read fi };
+    atomic { if :: word[0] == 0 :: slow && word[0] != 0 -> goto take_step :: else -> slow = true; goto look_before_read fi };
     /* mutant: and then raises its own */
-    readers[slot] = TAG(me) | (OWN_READS + 1);
-    goto read_got;
+    atomic { readers[slot] = TAG(me) | (OWN_READS + 1); if :: slow && parked -> has_read = true; goto leave :: else -> ENTER_READING; goto drop_read fi };
 #else
     /* src/sync/core/sharing.ts: `m.store(s.readers + slotOf(m.me), tagOf(m.me) | (ownReads(m, s) + 1));` (nobody else writes it) */
     readers[slot] = TAG(me) | (OWN_READS + 1);
-    /* src/sync/core/sharing.ts: `if (m.load(s.word) === 0) return true;` */
-    atomic { if :: word[0] == 0 -> goto read_got :: else fi };
+    /* src/sync/core/sharing.ts: `if (m.load(s.word) === 0) return true;` (a reader that never slept has nothing to leave) */
+    atomic {
+      if
+      :: word[0] == 0 && slow && NEEDS_LEAVE -> has_read = true; goto leave
+      :: word[0] == 0 && !(slow && NEEDS_LEAVE) -> ENTER_READING
+      :: else
+      fi
+    };
 #endif
 drop_read:
-    /* src/sync/core/sharing.ts: `m.store(s.readers + slotOf(m.me), tagOf(m.me) | (ownReads(m, s) - 1));` */
-    readers[slot] = TAG(me) | (OWN_READS - 1);
+    /* src/sync/core/sharing.ts: `m.store(s.readers + slotOf(m.me), tagOf(m.me) | (ownReads(m, s) - 1));` (before that it is done with reading) */
+    atomic { if :: has_read -> reading--; in_section[id] = 0 :: else fi; readers[slot] = TAG(me) | (OWN_READS - 1) };
     /* src/sync/core/sharing.ts: `if (m.load(s.word) === 0) return;` */
     atomic { if :: word[0] == 0 -> goto dropped :: else fi };
 #ifndef NO_DRAIN_COUNT
     /* src/sync/core/sharing.ts: `m.add(s.drain, 1);` */
     drain++;
 #endif
-#ifndef NO_DRAIN_WAKE
     /* src/sync/core/sharing.ts: `m.wake(s.drain, EVERYONE);` */
-    atomic { wake_every(3) };
+    atomic {
+#ifndef NO_DRAIN_WAKE
+      wake_every(3);
 #endif
 dropped:
-    if :: has_read -> has_read = false; goto round_over :: else fi;
-not_read:
-    if :: slow -> goto take_step :: else -> slow = true; goto take_step_or_read fi;
-take_step_or_read:
+      if
+      :: has_read -> goto round_over
+      :: !has_read && slow -> goto take_step
+      :: else -> slow = true
+      fi
+    };
+look_before_read:
     /* src/sync/core/sharing.ts: `if (m.load(s.word) === 0 && tryRead(m, s)) {` */
     atomic { if :: word[0] == 0 -> goto try_read :: else -> goto take_step fi };
-read_got:
-    if :: slow -> dead_owner = 0; has_read = true; goto leave :: else -> goto is_reading fi;
-is_reading:
-    /* spec: nobody writes, and after a death inside it can be told; the first one is told */
-    atomic {
-      reading++;
-      assert(writing == 0);
-#ifdef THROW
-      assert(!torn);
-#else
-      assert(!torn || died[0] != 0);
-      assert(!untold || dead_owner != 0);
-      untold = false;
-#endif
-      in_section[id] = 1; has_read = true; slow = false; taken_word = false; after = 0;
-      keep = 0; parked = false; w = 0; mem = 0; expected = 0; owner = 0; dead_owner = 0; dead_seen = 0; address = 0;
-#if PATIENCE >= 0
-      lost = 0; reserved = 0;
-#endif
-    };
-    /* spec: it is done with reading */
-    atomic { reading--; in_section[id] = 0; goto drop_read };
 
     /* The writing side. */
 acquire_write:
     /* src/sync/core/sharing.ts: `if (m.cas(s.word, 0, m.me) !== 0) return false;` */
-    atomic { if :: word[0] == 0 -> word[0] = me; goto drain_step :: else -> slow = true; goto take_step fi };
+    atomic { if :: word[0] == 0 -> word[0] = me :: else -> slow = true; goto take_step fi };
 drain_step:
+#ifdef NEWCOMERS
     /* src/sync/core/sharing.ts: `this.members = m.load(m.membersAt);` */
     mem = members;
     /* src/sync/core/sharing.ts: `this.dead = countDead(m); // a reader that lowers its word and dies before it says so` */
     dead_seen = DEAD_NOW;
+#elif KILLS > 0
+    /* src/sync/core/sharing.ts: `this.members = m.load(m.membersAt);` src/sync/core/sharing.ts: `this.dead = countDead(m); // a reader that lowers its word and dies before it says so` (the members word does not change) */
+    atomic { mem = members; dead_seen = DEAD_NOW };
+#endif
 #ifndef EXPECT_LATE
     /* src/sync/core/sharing.ts: `this.expected = m.load(s.drain);` */
     expected = drain;
 #endif
-    do
-    /* src/sync/core/sharing.ts: `const w = m.load(s.readers + slot);` */
-    :: atomic { i < high -> w = readers[i]; if :: (w & COUNT) == 0 -> i++ :: else -> goto count_reader fi }
-    :: atomic { i >= high -> i = 0; break }
-    od;
-    goto counted;
-count_reader:
+next_reader:
+    /* src/sync/core/sharing.ts: `const w = m.load(s.readers + slot);` src/sync/core/sharing.ts: `if ((w & COUNT) === 0 || isGone(m.load(m.aliveAt(slot)))) continue;` */
+    atomic {
+      if
+      :: i >= high -> i = 0; goto counted
+      :: i < high -> w = readers[i]; if :: (w & COUNT) == 0 || i == slot -> w = 0; i++; goto next_reader :: else fi
+      fi
+    };
+#if defined(NEWCOMERS) || KILLS > 0
     /* src/sync/core/sharing.ts: `if ((w & COUNT) === 0 || isGone(m.load(m.aliveAt(slot)))) continue;` */
     a = alive[i];
+#endif
     /* src/sync/core/sharing.ts: `if ((m.load(m.generationAt(slot)) & 0xfff) << 20 === (w & ~COUNT)) sum += w & COUNT;` */
     atomic {
-#ifdef COUNT_DEAD
-      if :: COUNTS(w) -> i = 0; a = 0; w = 0; goto has_readers :: else -> i++; a = 0; w = 0; goto count_on fi
-#else
-      if :: !IS_GONE(a) && COUNTS(w) -> i = 0; a = 0; w = 0; goto has_readers :: else -> i++; a = 0; w = 0; goto count_on fi
-#endif
+      if
+      :: COUNTED(w) -> i = 0; a = 0; w = 0
+      :: else -> i++; a = 0; w = 0; goto next_reader
+      fi
     };
-count_on:
-    do
-    /* src/sync/core/sharing.ts: `const w = m.load(s.readers + slot);` */
-    :: atomic { i < high -> w = readers[i]; if :: (w & COUNT) == 0 -> i++ :: else -> goto count_reader fi }
-    :: atomic { i >= high -> i = 0; break }
-    od;
-    goto counted;
-has_readers:
-#ifdef EXPECT_LATE
-    /* mutant: a writer reads what it sleeps on after it looked at the readers */
-    expected = drain;
-#endif
     /* src/sync/core/sharing.ts: `if (reads(m, s) > 0) return false;` */
     atomic {
+#ifdef EXPECT_LATE
+      expected = drain;
+#endif
       if
       :: slow -> address = 3; owner = NO_SLOT; taken_word = true; goto must_sleep
       :: else -> after = 1; repaired = false; goto leave_writing          /* tryWrite did not get it */
       fi
     };
 counted:
-    w = 0;
-#ifndef NO_INSIDE
     /* src/sync/core/sharing.ts: `m.store(s.inside, m.me);` */
-    inside = me;
-#endif
-is_writing:
-    /* spec: alone, and after a death inside it can be told; the first one is told */
     atomic {
-      writing++;
-      assert(writing == 1 && reading == 0);
-#ifdef THROW
-      assert(!torn);
-#else
-      assert(!torn || died[0] != 0);
-      assert(!untold || dead_owner != 0);
-      untold = false;
+#ifndef NO_INSIDE
+      inside = me;
 #endif
-      in_section[id] = 2; slow = false; taken_word = false;
-      keep = 0; parked = false; w = 0; mem = 0; expected = 0; owner = 0; dead_owner = 0; dead_seen = 0; address = 0;
-#if PATIENCE >= 0
-      lost = 0; reserved = 0;
+      ENTER_WRITING
+    };
+    /* src/sync/rwlock.ts: `if (m.load(this.words.inside) !== m.me)` (before that the data are in order) */
+    atomic {
+      assert(inside == me);
+      writing--; torn = false; in_section[id] = 0; repaired = true;
+#ifdef DOWNGRADE
+      after = 2
+#else
+      goto leave_writing
 #endif
     };
-    /* src/sync/rwlock.ts: `if (m.load(this.words.inside) !== m.me)` */
-    assert(inside == me);
-    /* spec: the data are in order */
-    atomic { writing--; torn = false; in_section[id] = 0; repaired = true };
-#ifdef DOWNGRADE
-    after = 2;
-    goto downgrade;
-#else
-    goto leave_writing;
-#endif
 
 downgrade:
 #ifndef DOWNGRADE_LATE
@@ -225,28 +227,31 @@ leave_writing:
     /* src/sync/core/sharing.ts: `if (repaired && m.load(s.died) !== 0) m.store(s.died, 0);` */
     atomic { if :: repaired -> died[0] = 0 :: else fi };
     /* src/sync/core/sharing.ts: `if (m.cas(s.word, m.me, 0) === m.me) return;` */
-    atomic { if :: word[0] == me -> word[0] = 0; repaired = false; goto left_writing :: else -> w = me | SLEEPERS fi };
+    atomic { if :: word[0] == me -> word[0] = 0; goto left_writing :: else -> w = me | SLEEPERS fi };
 #include "give.pml"
-    repaired = false;
     /* src/sync/core/sharing.ts: `m.wake(s.word, EVERYONE);` */
-    atomic { wake_every(1) };
+    atomic {
+      wake_every(1);
 left_writing:
-    if
-    :: after == 1 -> after = 0; slow = true; goto step
-    :: after == 2 -> after = 0;
-#ifdef DOWNGRADE_LATE
-       /* mutant: a downgrade frees the writers' word first */
-       readers[slot] = TAG(me) | (OWN_READS + 1);
+      repaired = false;
+      if
+      :: after == 1 -> after = 0; slow = true; goto take_step
+#ifndef DOWNGRADE_LATE
+      :: after == 2 -> ENTER_READING; goto drop_read
 #endif
-       goto is_reading
-    :: else -> goto round_over
-    fi;
+      :: after == 0 -> goto round_over
+      fi
+    };
+#ifdef DOWNGRADE_LATE
+    /* mutant: a downgrade frees the writers' word first */
+    atomic { readers[slot] = TAG(me) | (OWN_READS + 1); ENTER_READING; goto drop_read };
+#endif
 
     /* Both sides: TakeRead and TakeWrite are driven by `step`. */
 step:
     if
     :: taken_word -> goto drain_step
-    :: !taken_word && id >= WRITERS -> goto take_step_or_read
+    :: !taken_word && id >= WRITERS -> goto look_before_read
     :: else -> goto take_step
     fi;
 #include "take.pml"
@@ -262,69 +267,59 @@ must_sleep:
 give_up:
     if :: taken_word -> repaired = false; goto leave_writing :: else -> goto leave fi;
 left:
-    if
-    :: has_read -> has_read = false; goto is_reading
-#ifdef THROW
-    :: !has_read && dead_owner != 0 -> goto recover_it
-#endif
-    :: else -> goto round_over
-    fi;
+    /* spec: why it left */
+    atomic {
+      if
+      :: has_read -> ENTER_READING; goto drop_read
+      :: !has_read && dead_owner != 0 -> goto recover_it
+      :: else -> goto round_over
+      fi
+    };
 taken:
     /* src/sync/core/owned.ts: `this.deadOwner = inside === undefined ? from : m.load(inside);` */
     dead_owner = inside;
+    /* src/sync/core/owned.ts: `if (this.deadOwner !== 0) m.store(died, this.deadOwner);` (if it dies from here on, so does its report; `died` stays) */
+    atomic {
 #ifndef NO_DIED
-    /* src/sync/core/owned.ts: `if (this.deadOwner !== 0) m.store(died, this.deadOwner);` */
-    atomic { if :: dead_owner != 0 -> died[0] = dead_owner :: else fi };
+      if :: dead_owner != 0 -> died[0] = dead_owner; untold = false :: else fi;
 #endif
+#if PATIENCE < 0
+      if :: id < WRITERS -> taken_word = true; goto drain_step :: else -> after = 2; repaired = false; goto downgrade fi
+#endif
+    };
 #if PATIENCE >= 0
     /* src/sync/core/owned.ts: `if (this.#wanted) this.#m.cas(this.#o.want, this.#m.me, 0);` */
-    atomic { if :: wanted && want[L] == me -> want[L] = 0 :: else fi; wanted = false };
+    atomic {
+      if :: wanted && want[L] == me -> want[L] = 0 :: else fi;
+      wanted = false;
+      if :: id < WRITERS -> taken_word = true; goto drain_step :: else -> after = 2; repaired = false; goto downgrade fi
+    };
 #endif
-    if
-    :: id < WRITERS -> taken_word = true; goto drain_step
-    :: else -> after = 2; repaired = false; goto downgrade   /* a reader that took the word lets all readers in */
-    fi;
 
 round_over:
     /* spec: the next round begins with nothing left of this one */
-    atomic {
-      keep = 0; parked = false; w = 0; mem = 0; expected = 0; owner = 0; dead_owner = 0; dead_seen = 0; address = 0;
-      slow = false; taken_word = false; has_read = false; after = 0;
-#if PATIENCE >= 0
-      lost = 0; reserved = 0;
-#endif
-      rounds++;
-      if :: rounds < ROUNDS -> goto begin :: else fi
-    };
+    atomic { FORGET_WAIT; has_read = false; repaired = false; after = 0; if :: rounds + 1 < ROUNDS -> rounds++; goto begin :: else fi };
 #ifdef LEAVE
 #include "leave_slot.pml"
 #endif
     goto finished;
-#ifdef THROW
-refused:
-    goto leave;
 recover_it:
+#ifdef THROW
     /* spec: it lets go of the wait, and repairs the data */
-    atomic {
-      keep = 0; parked = false; w = 0; mem = 0; expected = 0; owner = 0; dead_owner = 0; dead_seen = 0; address = 0; slow = false
-    };
+    atomic { FORGET_WAIT };
 #include "recover.pml"
     /* src/sync/rwlock.ts: `m.store(at + DIED, 0);` */
     atomic { died[0] = 0; goto begin };
+refused:
+    goto leave;
 #endif
+    goto finished;
   } unless { dead[id] };
   /* spec: nothing is left of the dead but what it wrote */
   atomic {
-    me = 0; slot = 0; i = 0; w = 0; a = 0; b = 0; mem = 0; keep = 0; expected = 0; owner = 0; dead_owner = 0; dead_seen = 0; address = 0;
-    parked = false; repaired = false; slow = false; taken_word = false; has_read = false; after = 0; slept[0] = 0; slept[1] = 0;
-#if N > 2
-    slept[2] = 0;
-#endif
-#if N > 3
-    slept[3] = 0;
-#endif
+    me = 0; slot = 0; i = 0; a = 0; b = 0; repaired = false; has_read = false; after = 0; FORGET_WAIT; FORGET_ALL;
 #if PATIENCE >= 0
-    lost = 0; reserved = 0; wanted = false; reserve = false;
+    wanted = false; reserve = false;
 #endif
 #ifdef RESPAWN
     dead[id] = false;
