@@ -33,3 +33,6 @@ join:
   /* native/participant.cc: `futex_wake(alive_word(segment, i), kEveryone);` */
   atomic { wake_every_watcher(slot) };
 #endif
+#ifdef IDLE
+  goto finished;
+#endif

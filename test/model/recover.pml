@@ -29,8 +29,6 @@ free_word:
   /* src/sync/core/owned.ts: `if (m.cas(o.word, w, 0) !== w) continue;` */
   atomic { if :: word[L] == w -> word[L] = 0; w = 0; repair(L) :: else -> goto free_dead fi };
 #endif
-#ifndef FREE_NO_WAKE
   /* src/sync/core/owned.ts: `m.wake(o.word, 1);` */
   atomic { wake_one(1 + L) };
-#endif
 recovered:

@@ -5,7 +5,7 @@
  *   -DPATIENCE=0 lost races for the writers' word after which a waiter asks for a reservation (default: nobody ever asks)
  *
  * Bugs on purpose: those of lock.pml, and LOOK_FIRST NO_DRAIN_WAKE NO_DRAIN_COUNT EXPECT_LATE COUNT_DEAD NO_TAG NO_DEAD_COUNT
- * NO_INSIDE DOWNGRADE_LATE CLEAR_STORE DRAIN_KEEPS_WORD */
+ * NO_INSIDE DOWNGRADE_LATE CLEAR_STORE GIVE_UP_SILENT */
 #ifndef WRITERS
 #define WRITERS 1
 #endif
@@ -136,7 +136,9 @@ drop_read:
 #endif
     /* src/sync/core/sharing.ts: `m.wake(s.drain, EVERYONE);` */
     atomic {
-#ifndef NO_DRAIN_WAKE
+#ifdef NO_DRAIN_WAKE
+      skip;
+#else
       wake_every(3);
 #endif
 dropped:
@@ -236,13 +238,16 @@ left_writing:
       repaired = false;
       if
       :: after == 1 -> after = 0; slow = true; goto take_step
-#ifndef DOWNGRADE_LATE
+#ifdef DOWNGRADE_LATE
+      :: after == 2 -> goto read_late
+#else
       :: after == 2 -> ENTER_READING; goto drop_read
 #endif
       :: after == 0 -> goto round_over
       fi
     };
 #ifdef DOWNGRADE_LATE
+read_late:
     /* mutant: a downgrade frees the writers' word first */
     atomic { readers[slot] = TAG(me) | (OWN_READS + 1); ENTER_READING; goto drop_read };
 #endif
@@ -265,7 +270,18 @@ must_sleep:
 #endif
 #include "sleep.pml"
 give_up:
-    if :: taken_word -> repaired = false; goto leave_writing :: else -> goto leave fi;
+    /* src/sync/core/sharing.ts: `return this.#taken ? this.#drain.leave() : this.#take.leave();` */
+    atomic {
+      if
+      :: taken_word ->
+#ifdef GIVE_UP_SILENT
+         if :: dead_owner != 0 -> untold = true :: else fi;
+#endif
+         repaired = false;
+         goto leave_writing
+      :: else -> goto leave
+      fi
+    };
 left:
     /* spec: why it left */
     atomic {

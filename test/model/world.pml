@@ -4,7 +4,8 @@
  *   -DRESPAWN     who died comes back as a newcomer             -DJOINERS=1   so many of them have yet to register
  *   -DGIVEUPS=1   so many waits may be given up                 -DASYNC       waits end as those of a promise do
  *   -DSLICES=1    so many sleeps may run out, where nothing else can happen (default: there is no timer)
- *   -DLEAVE       who is done gives its slot back               -DFINE        one look at one slot is one step
+ *   -DLEAVE       who is done gives its slot back               -DIDLE        newcomers do nothing but register
+ *   -DFINE        one look at one slot is one step
  *
  * The fields of words are as in the code, with fewer bits: name = slot + 1 | generation << 3; 7 = reserved; 64 = somebody sleeps.
  * Each step names the code that it stands for, or the kernel's; `spec` is what must be true, `mutant` a bug on purpose. */
