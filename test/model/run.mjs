@@ -33,7 +33,16 @@ function search({ model, flags, cycles }) {
     const generated = run('spin', ['-a', ...flags.map((flag) => `-D${flag}`), file]);
     if (generated.status !== 0) return { verdict: 'broken', output: generated.stdout + generated.stderr };
     const kind = cycles ? ['-DNP', '-DNFAIR=3'] : ['-DSAFETY'];
-    const compiled = run('gcc', ['-O1', '-DCOLLAPSE', '-DVECTORSZ=2048', `-DMEMLIM=${MEGABYTES}`, ...kind, '-o', 'pan', 'pan.c']);
+    const compiled = run('gcc', [
+      '-O1',
+      '-DCOLLAPSE',
+      '-DVECTORSZ=2048',
+      `-DMEMLIM=${MEGABYTES}`,
+      ...kind,
+      '-o',
+      'pan',
+      'pan.c',
+    ]);
     if (compiled.status !== 0) return { verdict: 'broken', output: compiled.stderr };
     const begun = performance.now();
     const { stdout, stderr, error } = run('./pan', [`-m${DEPTH}`, '-n', ...(cycles ? ['-l', '-f'] : [])]);
@@ -65,22 +74,34 @@ function verdictOf(output, error) {
 const all = options.nightly ? [...CI, ...NIGHTLY] : CI;
 const wanted = all.filter((c) => `${c.model} ${c.flags.join(' ')}`.includes(options.only));
 const columns = [10, 13, 6, 9, 34, 18, 9, 9, 12, 8, 8];
-const row = (cells) => console.log(cells.map((cell, i) => String(cell).padEnd(columns[i])).join(' ').trimEnd());
+const row = (cells) =>
+  console.log(
+    cells
+      .map((cell, i) => String(cell).padEnd(columns[i]))
+      .join(' ')
+      .trimEnd(),
+  );
 row(['model', 'participants', 'kills', 'respawns', 'also', 'mutant', 'expected', 'actual', 'states', 'seconds', 'MB']);
 
 let unexpected = 0;
 for (const config of wanted) {
   const { model, flags, mutant, expected, cycles } = config;
-  const valueOf = (name) => flags.find((flag) => flag.startsWith(`${name}=`))?.slice(name.length + 1);
+  const given = (name) => flags.find((flag) => flag.startsWith(`${name}=`))?.slice(name.length + 1);
   const also = flags.filter((flag) => !/^(N|KILLS)=|^RESPAWN$/.test(flag) && flag !== mutant);
   const { verdict, states, seconds, megabytes, output } = search(config);
   const respawns = flags.includes('RESPAWN') ? 'yes' : 'no';
   const extra = [...also, ...(cycles ? ['(cycles)'] : [])].join(' ');
   const measured = [states, seconds?.toFixed(1), megabytes?.toFixed(0)];
-  row([model, valueOf('N'), valueOf('KILLS'), respawns, extra, mutant ?? '', expected, verdict, ...measured]);
+  row([model, given('N'), given('KILLS'), respawns, extra, mutant ?? '', expected, verdict, ...measured]);
   if (verdict === expected) continue;
   unexpected++;
-  console.log(output.split('\n').filter((line) => /^(pan|spin):|error/.test(line)).slice(0, 10).join('\n'));
+  console.log(
+    output
+      .split('\n')
+      .filter((line) => /^(pan|spin):|error/.test(line))
+      .slice(0, 10)
+      .join('\n'),
+  );
 }
 console.log(`${wanted.length} configurations, ${unexpected} unexpected`);
 process.exitCode = unexpected > 0 || wanted.length === 0 ? 1 : 0;

@@ -75,7 +75,7 @@ take_free:
   atomic { if :: word[L] == w -> word[L] = me | keep | (w & SLEEPERS); dead_owner = 0; w = 0; goto taken :: else -> goto look fi };
 must_wait:
 #if PATIENCE >= 0
-  /* src/sync/core/owned.ts: `this.#wanted = m.cas(want, 0, m.me) === 0;` */
+  /* src/sync/core/owned.ts: `this.#wanted = m.cas(o.want, 0, m.me) === 0;` */
   atomic { if :: lost >= PATIENCE && !wanted && want[L] == 0 -> want[L] = me; wanted = true; goto look :: else fi };
 #endif
   /* src/sync/core/owned.ts: `if (w >= 0 && m.cas(o.word, w, w | SLEEPERS) !== w) continue;` */
