@@ -146,8 +146,7 @@ recover_it:
     wanted = false; reserve = false;
 #endif
 #ifdef RESPAWN
-    dead[id] = false;
-    goto born;
+    if :: returns > 0 -> returns--; dead[id] = false; goto born :: else fi
 #endif
   };
 finished:

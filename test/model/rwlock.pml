@@ -3,6 +3,7 @@
  *   -DWRITERS=1  so many write, the others read      -DDOWNGRADE  writers become readers before they are done
  *   -DROUNDS=1   times that each acquires            -DTHROW      `onOwnerDied: 'throw'`, and whoever is told calls recover()
  *   -DPATIENCE=0 lost races for the writers' word after which a waiter asks for a reservation (default: nobody ever asks)
+ *   -DDRAIN_OWNER a proposal: a writer that drains names a reader that it saw as the `owner` of its wait (see README.md)
  *
  * Bugs on purpose: those of lock.pml, and LOOK_FIRST NO_DRAIN_WAKE NO_DRAIN_COUNT EXPECT_LATE COUNT_DEAD NO_TAG NO_DEAD_COUNT
  * NO_INSIDE DOWNGRADE_LATE CLEAR_STORE GIVE_UP_SILENT */
@@ -185,7 +186,11 @@ next_reader:
     /* src/sync/core/sharing.ts: `if ((m.load(m.generationAt(slot)) & 0xfff) << 20 === (w & ~COUNT)) sum += w & COUNT;` */
     atomic {
       if
-      :: COUNTED(w) -> i = 0; a = 0; w = 0
+#ifdef DRAIN_OWNER
+      :: COUNTED(w) -> owner = i; i = 0; a = 0; w = 0
+#else
+      :: COUNTED(w) -> owner = NO_SLOT; i = 0; a = 0; w = 0
+#endif
       :: else -> i++; a = 0; w = 0; goto next_reader
       fi
     };
@@ -195,7 +200,7 @@ next_reader:
       expected = drain;
 #endif
       if
-      :: slow -> address = 3; owner = NO_SLOT; taken_word = true; goto must_sleep
+      :: slow -> address = 3; taken_word = true; goto must_sleep
       :: else -> after = 1; repaired = false; goto leave_writing          /* tryWrite did not get it */
       fi
     };
@@ -338,8 +343,7 @@ refused:
     wanted = false; reserve = false;
 #endif
 #ifdef RESPAWN
-    dead[id] = false;
-    goto born;
+    if :: returns > 0 -> returns--; dead[id] = false; goto born :: else fi
 #endif
   };
 finished:

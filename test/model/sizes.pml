@@ -23,4 +23,7 @@
 #ifndef NAPS
 #define NAPS 0
 #endif
+#ifndef RETURNS
+#define RETURNS KILLS
+#endif
 #define S N

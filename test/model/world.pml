@@ -5,7 +5,7 @@
  *   -DGIVEUPS=1   so many waits may be given up                 -DASYNC       waits end as those of a promise do
  *   -DSLICES=1    so many sleeps may run out, where nothing else can happen (default: there is no timer)
  *   -DLEAVE       who is done gives its slot back               -DIDLE        newcomers do nothing but register
- *   -DFINE        one look at one slot is one step
+ *   -DFINE        one look at one slot is one step              -DRETURNS=1   with RESPAWN, so many come back
  *
  * The fields of words are as in the code, with fewer bits: name = slot + 1 | generation << 3; 7 = reserved; 64 = somebody sleeps.
  * Each step names the code that it stands for, or the kernel's; `spec` is what must be true, `mutant` a bug on purpose. */
@@ -39,6 +39,7 @@ bool done[N];
 byte kills = KILLS;
 byte giveups = GIVEUPS;
 byte slices = SLICES;
+byte returns = RETURNS;
 
 #define AWAKE(p) asleep[p] = 0; watched[p] = 0
 #define WATCHES(p, s) ((watched[p] >> (s)) & 1)
