@@ -54,7 +54,7 @@ look_at_word:
 #if PATIENCE >= 0
 take_reserved:
   if
-  /* src/sync/core/owned.ts: `return this.#reserved === w && this.#looks >= LOOKS_AT_RESERVATION;` (it may be now, or not yet) */
+  /* src/sync/core/owned.ts: `blocker = name === 0 || this.isOverdue(w) ? 0 : reservedForOther(m, o);` src/sync/core/reservation.ts: `return this.#reserved === w && this.#looks >= LOOKS_AT_RESERVATION;` (it may be now, or not yet) */
   :: atomic { reserved == w -> goto take_free }
   :: true
   fi;
