@@ -32,6 +32,7 @@ struct Options {
   double seconds = 1;
   uint64_t seed = 1;
   bool plain = false;  // without futex_waitv
+  const char* image = nullptr;  // this program; under valgrind /proc/self/exe is another one
 };
 
 // One program: it returns when everything was as it must be, and aborts when something was not.

@@ -24,6 +24,7 @@ constexpr Program kPrograms[] = {
 int main(int argc, char** argv) {
   if (argc > 1 && strcmp(argv[1], "--participant") == 0) return participant_program(argc - 2, argv + 2);
   Options options;
+  options.image = argv[0];
   for (int i = 2; i < argc; i++) {
     if (strcmp(argv[i], "--plain") == 0) options.plain = true;
     if (strcmp(argv[i], "--seconds") == 0 && i + 1 < argc) options.seconds = atof(argv[++i]);

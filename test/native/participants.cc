@@ -169,7 +169,7 @@ pid_t start_foreign(const Segment* segment, int board_fd, const Options& options
   }
   std::vector<std::string> environment;
   for (char** e = environ; *e != nullptr; e++) environment.push_back(*e);
-  return spawn_program("/proc/self/exe", argv, environment, {0, 1, 2, board_fd});
+  return spawn_program(options.image, argv, environment, {0, 1, 2, board_fd});
 }
 
 // Exact counts, and for ThreadSanitizer all that happens to a slot.
