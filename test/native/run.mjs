@@ -2,7 +2,7 @@
 // [--seed n] [--long]`. Variants: `address` (AddressSanitizer, with leaks, and UBSan), `thread` (ThreadSanitizer), `plain`,
 // `valgrind`, and `addon`: the whole addon under AddressSanitizer and UBSan, in node. --long is all of them but plain.
 // ThreadSanitizer sees one process at a time: under it the programs leave out what hands mutexes from process to
-// process. Valgrind (3.19) knows neither futex_waitv nor pidfds. There are no suppressions.
+// process. Valgrind (3.19) knows neither futex_waitv nor pidfds. The only suppression is one for valgrind.
 import { execFileSync, spawn } from 'node:child_process';
 import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
@@ -40,7 +40,16 @@ const inBothWays = (build) =>
     ...(WITH_FALLBACK.includes(program) ? [stress(build, program, ['--plain'])] : []),
   ]);
 
-const VALGRIND = ['valgrind', '-q', '--error-exitcode=9', '--leak-check=full', '--fair-sched=yes'];
+const VALGRIND = [
+  'valgrind',
+  '-q',
+  '--error-exitcode=9',
+  '--leak-check=full',
+  '--show-leak-kinds=definite',
+  '--errors-for-leak-kinds=definite',
+  '--suppressions=valgrind.supp',
+  '--fair-sched=yes',
+];
 
 /** How a variant is built, what it runs, and how much slower than usual that is. */
 const VARIANTS = {
@@ -71,7 +80,7 @@ async function buildAddon() {
   }
   symlinkSync(join(root, 'node_modules'), join(ADDON, 'node_modules'));
   const flags = '-fsanitize=address,undefined -fno-sanitize-recover=undefined';
-  return run([join(root, 'node_modules/.bin/node-gyp'), 'rebuild', '--loglevel=error', '-C', ADDON], 600, {
+  return run(['npx', 'node-gyp', 'rebuild', '--loglevel=error', '-C', ADDON], 600, {
     ...process.env,
     CXXFLAGS: `${flags} -fno-omit-frame-pointer -O1 -g -Wno-error`,
     LDFLAGS: flags,
