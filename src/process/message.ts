@@ -143,7 +143,7 @@ export function post(socket: number, head: Record<string, unknown>, descriptors:
       if (result === 0) break;
       if (result === EPIPE || result === ECONNRESET) return false;
       if (result !== EAGAIN) checked(result, 'sending to a process');
-      nap(); // the socket is full
+      nap(); // the socket is full: until the other end has read, or is gone (EPIPE)
     }
   }
   return true;
@@ -164,7 +164,7 @@ export function take(socket: number): Incoming | undefined | null {
     const more = takeOne(socket);
     if (more === null) return null;
     if (more) descriptors.push(...more.descriptors);
-    else nap();
+    else nap(); // the sender is about to send them; if it ends before, so does the connection (null)
   }
   return first;
 }

@@ -104,7 +104,7 @@ const hooks = {
       if (key === '_onTimeout') resource._repeat = null;
     }
   },
-  trackPromises: false, // from Node 24: promises are none of its business, and an await costs 65 ns more where they are
+  trackPromises: false, // from Node 24: promises are none of its business, and each await would pay for it
 };
 
 /**
