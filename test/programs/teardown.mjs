@@ -215,7 +215,8 @@ const atOnce = (n, state) =>
 /** The process ends while its workers are in their states. */
 async function exit(how) {
   const stage = new Stage();
-  const group = states.filter((state) => state !== 'that ends itself');
+  // Nobody who would make the name anew after it was unlinked.
+  const group = states.filter((state) => state !== 'that ends itself' && state !== 'that opens a name all the time');
   const workers = await stage.workers(group);
   Lock.unlink(stage.name);
   if (how === 'while workers are terminated') for (const worker of workers) worker.terminate();
