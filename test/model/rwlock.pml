@@ -3,7 +3,7 @@
  *   -DWRITERS=1  so many write, the others read      -DDOWNGRADE  writers become readers before they are done
  *   -DROUNDS=1   times that each acquires            -DTHROW      `onOwnerDied: 'throw'`, and whoever is told calls recover()
  *   -DPATIENCE=0 lost races for the writers' word after which a waiter asks for a reservation (default: nobody ever asks)
- *   -DDRAIN_OWNER a proposal: a writer that drains names a reader that it saw as the `owner` of its wait (see README.md)
+ *   -DNO_OWNER a writer that drains does not name a reader that it saw as the `owner` of its wait (see README.md)
  *
  * Bugs on purpose: those of lock.pml, and LOOK_FIRST NO_DRAIN_WAKE NO_DRAIN_COUNT EXPECT_LATE COUNT_DEAD NO_TAG NO_DEAD_COUNT
  * NO_INSIDE DOWNGRADE_LATE CLEAR_STORE GIVE_UP_SILENT */
@@ -172,7 +172,7 @@ drain_step:
     expected = drain;
 #endif
 next_reader:
-    /* src/sync/core/sharing.ts: `const w = m.load(s.readers + slot);` src/sync/core/sharing.ts: `if ((w & COUNT) === 0 || isGone(m.load(m.aliveAt(slot)))) continue;` */
+    /* src/sync/core/sharing.ts: `const w = m.load(s.readers + slot);` src/sync/core/sharing.ts: `if ((w & COUNT) === 0 || isGone(m.load(m.aliveAt(slot)))) return 0;` */
     atomic {
       if
       :: i >= high -> i = 0; goto counted
@@ -180,21 +180,21 @@ next_reader:
       fi
     };
 #if defined(NEWCOMERS) || KILLS > 0
-    /* src/sync/core/sharing.ts: `if ((w & COUNT) === 0 || isGone(m.load(m.aliveAt(slot)))) continue;` */
+    /* src/sync/core/sharing.ts: `if ((w & COUNT) === 0 || isGone(m.load(m.aliveAt(slot)))) return 0;` */
     a = alive[i];
 #endif
-    /* src/sync/core/sharing.ts: `if ((m.load(m.generationAt(slot)) & 0xfff) << 20 === (w & ~COUNT)) sum += w & COUNT;` */
+    /* src/sync/core/sharing.ts: `return (m.load(m.generationAt(slot)) & 0xfff) << 20 === (w & ~COUNT) ? w & COUNT : 0;` */
     atomic {
       if
-#ifdef DRAIN_OWNER
-      :: COUNTED(w) -> owner = i; i = 0; a = 0; w = 0
-#else
+#ifdef NO_OWNER
       :: COUNTED(w) -> owner = NO_SLOT; i = 0; a = 0; w = 0
+#else
+      :: COUNTED(w) -> owner = i; i = 0; a = 0; w = 0
 #endif
       :: else -> i++; a = 0; w = 0; goto next_reader
       fi
     };
-    /* src/sync/core/sharing.ts: `if (reads(m, s) > 0) return false;` */
+    /* src/sync/core/sharing.ts: `this.owner = someReader(m, s);` src/sync/core/sharing.ts: `if (this.owner >= 0) return false;` */
     atomic {
 #ifdef EXPECT_LATE
       expected = drain;

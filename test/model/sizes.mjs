@@ -72,9 +72,8 @@ export const NIGHTLY = [
   plain('lock', ['N=3', kills(1), 'FINE']),
   plain('two_locks', ['N=3', kills(1), 'RESPAWN']),
   plain('rwlock', ['N=2', kills(2), 'RESPAWN']),
-  // A bug of the shipped code that is not mended yet: see 'What they found' in README.md. It should be `ok`.
-  { model: 'rwlock', flags: ['N=2', kills(2), 'RESPAWN', 'RETURNS=1'], expected: 'stuck' },
-  plain('rwlock', ['N=2', kills(2), 'RESPAWN', 'RETURNS=1', 'DRAIN_OWNER']),
+  mutant('rwlock', 'NO_OWNER', 'stuck', ['N=2', kills(2), 'RESPAWN', 'RETURNS=1']),
+  plain('rwlock', ['N=2', kills(2), 'RESPAWN', 'RETURNS=1']),
   plain('rwlock', ['N=3', 'WRITERS=2', kills(0)]),
   plain('rwlock', ['N=3', 'WRITERS=3', kills(1)]),
   plain('rwlock', ['N=3', kills(1)]),

@@ -58,7 +58,7 @@ pass_on:
 #endif
 slept_enough:
 #ifdef ASYNC
-  /* native/waiter.cc: `if (w.word->load() != w.expected || is_stale(w)) {` */
+  /* native/waiter.cc: `if (in_doubt || w.word->load() != w.expected || is_stale(w)) {` */
   atomic { if :: WORD_AT != expected || IS_STALE :: else -> goto sleep fi };
 #endif
 #if GIVEUPS > 0

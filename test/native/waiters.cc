@@ -261,6 +261,24 @@ void ends_of_owners(const Options& options, double seconds) {
   }
 }
 
+// The number of the dead may be the same and others be dead: where somebody has died, a wait for deaths is looked at again.
+void deaths_are_doubted() {
+  Segment* segment = fresh_segment();
+  reap(in_child([&] {
+    join(segment);
+    kill(getpid(), SIGKILL);
+  }), SIGKILL);
+  Ready ready;
+  Waiters waiters([&ready](uint32_t id) { ready.push(id); });
+  Watch watch = watch_of(segment, segment->word(kFirstWord), 0);
+  watch.dead = 1;
+  waiters.add(1, watch);
+  uint32_t id = 0;
+  CHECK(ready.pop(&id, std::chrono::seconds(10)));
+  CHECK_EQUAL(id, 1);
+  drop_user(segment);
+}
+
 // Environments that come and go leave no thread, no descriptor and no mapping.
 void nothing_stays(const Options& options, double seconds) {
   Random random(options.seed + 9);
@@ -339,6 +357,7 @@ void waiters(const Options& options) {
   ends_of_owners(options, options.seconds / 4);
   nothing_stays(options, options.seconds / 4);
   if (!kThreadsOnly) after_a_fork();
+  if (!kThreadsOnly) deaths_are_doubted();
 }
 
 }  // namespace forklock::test
