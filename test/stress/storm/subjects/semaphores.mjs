@@ -1,0 +1,126 @@
+// Semaphores: with `recover`, where the permits of the dead come back, and bounded, where they are lost.
+import { BoundedSemaphore, Semaphore } from 'forklock';
+import { PHASE } from '../journal.mjs';
+import { takeAsync, takeSync } from './forms.mjs';
+import { Section } from './section.mjs';
+
+const PERMITS = 4;
+
+export class Semaphores {
+  index;
+  #recover;
+  #semaphore;
+  #journal;
+  #section;
+
+  constructor(journal, index, recover, semaphore) {
+    this.index = index;
+    this.#journal = journal;
+    this.#recover = recover;
+    this.#semaphore = semaphore;
+    this.#section = new Section(journal, index);
+  }
+
+  static create(journal, index, recover) {
+    const semaphore = recover ? new Semaphore(PERMITS, { recover }) : new BoundedSemaphore(PERMITS);
+    return new Semaphores(journal, index, recover, semaphore);
+  }
+
+  static open(journal, index, { recover, handle }) {
+    return new Semaphores(journal, index, recover, (recover ? Semaphore : BoundedSemaphore).from(handle));
+  }
+
+  get spec() {
+    return { type: 'Semaphores', recover: this.#recover, handle: this.#semaphore.handle };
+  }
+
+  get title() {
+    return this.#recover ? 'Semaphore with recover' : 'BoundedSemaphore';
+  }
+
+  get objects() {
+    return [this.#semaphore];
+  }
+
+  get places() {
+    const { cell } = this.#semaphore;
+    const size = this.#recover ? 16 + PERMITS : 16;
+    return [{ object: this.#recover ? 'permits' : 'semaphore', words: cell.segment.words, at: cell.at, size }];
+  }
+
+  actSync(lane) {
+    takeSync(lane, this.#semaphore, () => {
+      this.#enter(lane);
+      lane.linger();
+      this.#leave(lane);
+    });
+  }
+
+  async actAsync(lane) {
+    await takeAsync(lane, this.#semaphore, async () => {
+      this.#enter(lane);
+      await lane.lingerAsync();
+      this.#leave(lane);
+    });
+  }
+
+  #enter(lane) {
+    lane.phase(PHASE.inside);
+    this.#section.noteEntry();
+    lane.turnSection();
+    const inside = this.#journal
+      .lanesIn(this.index)
+      .map(([seat, task]) => this.#journal.insider(seat, task))
+      .filter((insider) => insider !== undefined);
+    // Some of them may have died with their permits.
+    if (inside.length > PERMITS) this.#journal.suspect(this.index, lane.token, PERMITS, inside);
+    lane.at('with a permit');
+  }
+
+  #leave(lane) {
+    lane.turnSection();
+    lane.phase(PHASE.releasing);
+  }
+
+  get entries() {
+    return this.#section.entries;
+  }
+
+  get waiting() {
+    return this.#semaphore.waiting;
+  }
+
+  isBusy() {
+    return this.#semaphore.value === 0;
+  }
+
+  /** In a lull: permits that the dead took with them are brought back, where that is nobody else's business. */
+  soothe(lanes) {
+    if (!this.#recover && this.#semaphore.value === 0 && lanes.length > 0) {
+      try {
+        this.#semaphore.release();
+      } catch (error) {
+        if (error.code !== 'ERR_FORKLOCK_OVER_RELEASE') throw error;
+      }
+    }
+  }
+
+  check({ deaths }) {
+    const wrong = [];
+    const { value } = this.#semaphore;
+    if (this.#recover) {
+      if (value !== PERMITS) wrong.push(['leaked permits', `${PERMITS - value} of ${PERMITS} permits are gone`]);
+      return wrong;
+    }
+    const lost = PERMITS - value;
+    if (lost > deaths) wrong.push(['leaked permits', `${lost} permits are lost by ${deaths} deaths`]);
+    for (let i = 0; i < lost; i++) this.#semaphore.release();
+    try {
+      this.#semaphore.release();
+      wrong.push(['violation', 'a release beyond the bound']);
+    } catch (error) {
+      if (error.code !== 'ERR_FORKLOCK_OVER_RELEASE') throw error;
+    }
+    return wrong;
+  }
+}
