@@ -11,13 +11,13 @@ import { Accusations } from './storm/accusations.mjs';
 import { Journal } from './storm/journal.mjs';
 import { checkCells, checkSlots, compare, inventory } from './storm/leaks.mjs';
 import { BROKEN } from './storm/memory.mjs';
+import { idle } from './storm/participants.mjs';
 import { Population } from './storm/population.mjs';
 import { Random } from './storm/random.mjs';
 import { report } from './storm/report.mjs';
 import { Rest } from './storm/rest.mjs';
 import { createSubjects } from './storm/subjects/index.mjs';
 import { Tally } from './storm/tally.mjs';
-import { idle } from './storm/participants.mjs';
 import { buildExec } from './storm/ways.mjs';
 
 const number = (text) => {
@@ -77,7 +77,7 @@ const spec = {
   parent: process.pid,
 };
 if (!spec.exec) console.log('no C compiler: nobody dies by exec');
-const before = inventory();
+const before = inventory(prefix);
 
 const random = new Random(options.seed);
 const population = new Population({ journal, spec, random, tally, options, subjects });
@@ -98,10 +98,13 @@ while (goesOn) {
   rest.watch();
   if (elapsed() - said >= 30) {
     said = elapsed();
-    console.log(`${Math.round(said)} s: ${tally.kills} kills, ${tally.operations} operations, ${tally.failed} failures`);
+    console.log(
+      `${Math.round(said)} s: ${tally.kills} kills, ${tally.operations} operations, ${tally.failed} failures`,
+    );
   }
   await sleep(4);
-  goesOn = !interrupted && elapsed() < options.seconds && tally.kills < options.kills && tally.failed < options.failures;
+  goesOn =
+    !interrupted && elapsed() < options.seconds && tally.kills < options.kills && tally.failed < options.failures;
 }
 await finish();
 
@@ -129,12 +132,14 @@ async function finish() {
   const most = options.participants * 2 + 8;
   const high = checkSlots(objects, most, leak);
   for (const object of objects) if (object.name !== undefined) Lock.unlink(object.name);
-  compare(before, { ...inventory() }, leak);
+  compare(before, inventory(prefix), leak);
   checkCells(objects, journal.words.byteLength, leak);
   await sleep(50);
   console.log(report(tally, seconds));
   console.log(`slots ever used, by segment: ${high}; after ${Math.round(seconds)} s, seed ${options.seed}`);
-  const unexpected = readFileSync(logFile, 'utf8').split('\n').filter((line) => /UNEXPECTED|FATAL|Assertion/.test(line));
+  const unexpected = readFileSync(logFile, 'utf8')
+    .split('\n')
+    .filter((line) => /UNEXPECTED|FATAL|Assertion/.test(line));
   for (const line of unexpected.slice(0, 10)) console.log(line);
   if (tally.failed > 0) console.log(`The log is ${logFile}`);
   else rmSync(directory, { recursive: true });

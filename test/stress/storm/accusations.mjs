@@ -62,7 +62,10 @@ export class Accusations {
     const count = (fate) => fates.filter((each) => each === fate).length;
     if (count('alive') + count('inside') <= limit) return false;
     if (count('alive') <= limit) return true;
-    this.#tally.fail('violations', `${this.#subjects[subject].title}, ${token}: ${count('alive')} were inside of ${limit}`);
+    this.#tally.fail(
+      'violations',
+      `${this.#subjects[subject].title}, ${token}: ${count('alive')} were inside of ${limit}`,
+    );
     return false;
   }
 }

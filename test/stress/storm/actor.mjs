@@ -5,6 +5,7 @@ import { Lock } from 'forklock';
 import { COMPLAINT, Journal, SEAT, STATE, TASKS } from './journal.mjs';
 import { Lane } from './lane.mjs';
 import { breakMemory, stopAt } from './memory.mjs';
+import { objectOf } from './points.mjs';
 import { Random, seedOf } from './random.mjs';
 import { openSubjects } from './subjects/index.mjs';
 import { Fate } from './ways.mjs';
@@ -28,8 +29,10 @@ export async function act(spec, seat) {
   });
   introduce(journal, seat);
 
+  // Who is to die at a step does mostly what has that step.
+  const favourites = subjects.filter((subject) => subject.places.some(({ object }) => object === objectOf(fate.point)));
   const one = async (lane, blocks) => {
-    const subject = random.pick(subjects);
+    const subject = random.pick(favourites.length > 0 && random.chance(0.6) ? favourites : subjects);
     if (!lane.begin(subject.index)) return;
     if (blocks) subject.actSync(lane);
     else await subject.actAsync(lane);

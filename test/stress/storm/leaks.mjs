@@ -13,8 +13,8 @@ function list(directory) {
   }
 }
 
-/** Descriptors, threads, children and named files of this process. */
-export function inventory() {
+/** Descriptors, threads, children of this process, and files of the names that begin with `prefix`. */
+export function inventory(prefix) {
   const descriptors = list('/proc/self/fd').map((fd) => {
     try {
       return readlinkSync(`/proc/self/fd/${fd}`).replace(/\d+/g, 'N');
@@ -26,7 +26,7 @@ export function inventory() {
     descriptors: descriptors.sort(),
     threads: list('/proc/self/task').length,
     children: readFileSync(`/proc/self/task/${process.pid}/children`, 'latin1').split(' ').filter(Boolean).length,
-    files: list(`/dev/shm/forklock-${process.geteuid()}`).sort(),
+    files: list(`/dev/shm/forklock-${process.geteuid()}`).filter((file) => file.startsWith(prefix)),
   };
 }
 

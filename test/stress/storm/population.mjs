@@ -1,6 +1,6 @@
 // Keeps the seats taken, decides how everybody dies, kills, and counts the deaths.
 import { COMMAND, incarnationOf, LANE, SEAT, STATE, TASKS, taskOf } from './journal.mjs';
-import { isSection, POINTS, STEPS } from './points.mjs';
+import { isSection, POINTS } from './points.mjs';
 import { Vehicle } from './vehicles.mjs';
 import { EXIT_CODE, WAY, WAYS } from './ways.mjs';
 
@@ -9,7 +9,7 @@ const WORKERS = 3;
 /** Longest that a start may take on a busy machine. */
 const START_DEADLINE = 60_000;
 /** How long one may look for the point at which it is to die. */
-const POINT_DEADLINE = 1200;
+const POINT_DEADLINE = 500;
 const AT_RANDOM = 'at a random moment';
 
 export class Population {
@@ -36,7 +36,15 @@ export class Population {
     const hosts = Math.floor((options.participants * options.workers) / WORKERS);
     for (let i = 0; i < options.participants; i++) {
       const inHost = i < hosts * WORKERS;
-      this.#seats.push({ index: i, inHost, vehicle: undefined, killAt: Infinity, since: 0, running: false, sections: [] });
+      this.#seats.push({
+        index: i,
+        inHost,
+        vehicle: undefined,
+        killAt: Infinity,
+        since: 0,
+        running: false,
+        sections: [],
+      });
     }
     this.#groups = Array.from({ length: hosts }, (_, i) => [0, 1, 2].map((j) => i * WORKERS + j));
     for (let i = hosts * WORKERS; i < options.participants; i++) this.#groups.push([i]);
@@ -68,7 +76,18 @@ export class Population {
   #launch(group, now) {
     const hosts = group.length > 1;
     const { random } = this;
-    const method = random.weighted(hosts ? [[9, 'forkserver'], [1, 'spawn']] : [[40, 'forkserver'], [1, 'spawn'], [1, 'child_process']]);
+    const method = random.weighted(
+      hosts
+        ? [
+            [9, 'forkserver'],
+            [1, 'spawn'],
+          ]
+        : [
+            [40, 'forkserver'],
+            [1, 'spawn'],
+            [1, 'child_process'],
+          ],
+    );
     for (const i of group) this.#prepare(this.#seats[i], now, hosts);
     const vehicle = new Vehicle(method, group, hosts, this.#spec);
     this.#vehicles.add(vehicle);
@@ -86,14 +105,27 @@ export class Population {
     const byItself = random.chance(this.#options.atPoints);
     const point = byItself ? this.#pickPoint() : -1;
     const ways = inHost
-      ? [[6, WAY.terminate], [4, WAY.exit], [1, WAY.kill], [0.5, WAY.stop], [this.#spec.exec ? 0.3 : 0, WAY.exec]]
-      : [[6, WAY.kill], [2, WAY.stop], [2, WAY.exit], [this.#spec.exec ? 1 : 0, WAY.exec]];
+      ? [
+          [6, WAY.terminate],
+          [4, WAY.exit],
+          [1, WAY.kill],
+          [0.5, WAY.stop],
+        ] // Node refuses exec in a worker
+      : [
+          [6, WAY.kill],
+          [2, WAY.stop],
+          [2, WAY.exit],
+          [this.#spec.exec ? 1 : 0, WAY.exec],
+        ];
     if (isSection(point)) ways.push([4, WAY.throw]);
     this.#journal.clearLanes(seat.index);
     set(SEAT.incarnation, ++this.#incarnations);
     set(SEAT.way, random.weighted(ways));
     set(SEAT.point, point + 1);
-    set(SEAT.count, POINTS[point] === 'any other step' ? 1 + random.below(400) : 1 + random.below(random.pick([1, 4, 16])));
+    set(
+      SEAT.count,
+      POINTS[point] === 'any other step' ? 1 + random.below(200) : 1 + random.below(random.pick([1, 1, 4])),
+    );
     set(SEAT.diedAt, 0);
     set(SEAT.pid, 0);
     set(SEAT.tid, 0);
@@ -107,13 +139,13 @@ export class Population {
     this.#tally.starts++;
   }
 
-  /** Sections and any step are as likely as a few named steps. */
+  /** Of two points that at which fewer have died. Any step is as likely as some of those with a name. */
   #pickPoint() {
     const { random } = this;
-    const how = random.next();
-    if (how < 0.7) return random.below(STEPS.length);
-    if (how < 0.85) return random.below(POINTS.length - STEPS.length - 1) + STEPS.length;
-    return POINTS.length - 1;
+    if (random.chance(0.1)) return POINTS.length - 1;
+    const [one, other] = [random.below(POINTS.length - 1), random.below(POINTS.length - 1)];
+    const deaths = (point) => this.#tally.killsByPoint.get(POINTS[point]) ?? 0;
+    return deaths(one) < deaths(other) ? one : other;
   }
 
   #look(seat, now) {
@@ -127,6 +159,7 @@ export class Population {
     }
     if (state === STATE.running && !seat.running) {
       seat.running = true;
+      this.#tally.startTime += now - seat.since;
       const pointed = this.#journal.seat(seat.index, SEAT.point) > 0;
       seat.killAt = now + (pointed ? POINT_DEADLINE : 0) + this.random.next() ** 2 * this.#options.lifetime;
     }
@@ -191,7 +224,8 @@ export class Population {
         const codes = { [WAY.kill]: -9, [WAY.stop]: -9, [WAY.exit]: EXIT_CODE, [WAY.exec]: 0, [WAY.throw]: 1 };
         if (vehicle.exitCode === codes[way]) explained = true;
       }
-      if (vehicle.exitCode === 0 && (state === STATE.done || (state === STATE.empty && this.#draining))) explained = true;
+      if (vehicle.exitCode === 0 && (state === STATE.done || (state === STATE.empty && this.#draining)))
+        explained = true;
       // Of those who die together one is the kill.
       if (state !== STATE.empty) counted = this.#account(seat, vehicle.exitCode, vehicle) || counted;
       this.#journal.setSeat(i, SEAT.state, STATE.empty);

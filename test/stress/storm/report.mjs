@@ -13,10 +13,11 @@ export function report(tally, seconds) {
   lines.push('In all');
   row(`kills, ${(tally.kills / seconds).toFixed(1)} a second`, tally.kills);
   row('participants that died', tally.deaths);
-  row('participants started', tally.starts);
+  row(`participants started, in ${(tally.startTime / tally.starts).toFixed(0)} ms on average`, tally.starts);
   row(`operations, ${Math.round(tally.operations / seconds)} a second`, tally.operations);
   row('times that a subject was brought to rest and counted', tally.lulls);
   row('ms that anybody waited at rest without a reason, at most', Math.round(tally.longestRest));
+  row('times that the dead held something for a moment more, at rest', tally.secondLooks);
   row('times that a processor was missing, not a wake', tally.slow);
   row(`of ${POINTS.length} points at which nobody died`, never.length);
   lines.push('Failures');

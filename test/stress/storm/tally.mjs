@@ -11,9 +11,13 @@ export class Tally {
   cleanEnds = 0;
   operations = 0;
   starts = 0;
+  /** Milliseconds from the order to be started to the first operation, in all. */
+  startTime = 0;
   lulls = 0;
   /** Stalls that were none, because somebody who could have gone on did not get a processor. */
   slow = 0;
+  /** Times that somebody dead was taken for alive, but not for long. */
+  secondLooks = 0;
   longestRest = 0;
   failures = new Map(FAILURES.map((name) => [name, 0]));
   #print;

@@ -7,7 +7,14 @@ import { isMainThread } from 'node:worker_threads';
 import { COMMAND, SEAT, STATE } from './journal.mjs';
 import { isSection } from './points.mjs';
 
-export const WAYS = ['SIGKILL', 'SIGSTOP, then SIGKILL', 'process.exit', 'exec', 'uncaught exception', 'worker.terminate'];
+export const WAYS = [
+  'SIGKILL',
+  'SIGSTOP, then SIGKILL',
+  'process.exit',
+  'exec',
+  'uncaught exception',
+  'worker.terminate',
+];
 export const WAY = { kill: 0, stop: 1, exit: 2, exec: 3, throw: 4, terminate: 5 };
 
 /** What a deliberate exception says, so that the log tells it from one that is a bug. */
@@ -71,11 +78,16 @@ export class Fate {
 
   #die() {
     const { way } = this;
-    this.#journal.setSeat(this.#seat, SEAT.state, way === WAY.stop || way === WAY.terminate ? STATE.atPoint : STATE.dying);
+    this.#journal.setSeat(
+      this.#seat,
+      SEAT.state,
+      way === WAY.stop || way === WAY.terminate ? STATE.atPoint : STATE.dying,
+    );
     if (way === WAY.kill) process.kill(process.pid, 'SIGKILL');
     else if (way === WAY.stop) process.kill(process.pid, 'SIGSTOP');
     else if (way === WAY.exit) process.exit(EXIT_CODE);
-    else if (way === WAY.throw && isSection(this.point)) throw Object.assign(new Error(ON_PURPOSE), { deliberate: true });
+    else if (way === WAY.throw && isSection(this.point))
+      throw Object.assign(new Error(ON_PURPOSE), { deliberate: true });
     else if (way === WAY.exec) createRequire(import.meta.url)('node:process').dlopen({ exports: {} }, this.#exec);
     else if (!isMainThread) this.#journal.setSeat(this.#seat, SEAT.command, COMMAND.terminate);
     for (;;) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);

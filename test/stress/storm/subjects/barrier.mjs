@@ -103,14 +103,20 @@ export class Barriers {
   }
 
   check({ deaths }) {
-    this.#barrier.abort();
-    this.#barrier.reset();
-    const now = [0, 1, 2].map((i) => this.#section.word(THROUGH + i));
-    const since = now.map((count, i) => count - this.#last[i]);
-    this.#last = now;
+    const since = this.#counts.map((count, i) => count - this.#last[i]);
     const missing = Math.max(...since) - Math.min(...since);
     // A party that dies as it gets through is not counted.
-    if (missing > deaths) return [['violation', `parties got through by index: ${since}, and ${deaths} have died`]];
+    if (missing > deaths) return [['violations', `parties got through by index: ${since}, and ${deaths} have died`]];
     return [];
+  }
+
+  restore() {
+    this.#last = this.#counts;
+    this.#barrier.abort();
+    this.#barrier.reset();
+  }
+
+  get #counts() {
+    return [0, 1, 2].map((i) => this.#section.word(THROUGH + i));
   }
 }

@@ -171,14 +171,17 @@ export class Conditions {
     this.#condition.release();
   }
 
-  check() {
+  restore() {
     this.#section.setWord(CLOSING, 0);
+  }
+
+  check() {
     const { lock } = this.#condition;
     const { isTorn, holder } = this.#section;
     const wrong = [];
-    if (lock.locked) wrong.push(['violation', 'it is held, and nobody holds it']);
+    if (lock.locked) wrong.push(['violations', 'it is held, and nobody holds it']);
     if ((isTorn || holder !== 0) && !lock.ownerDied) {
-      wrong.push(['unreported', 'an owner died inside, and ownerDied is false']);
+      wrong.push(['unreported deaths', 'an owner died inside, and ownerDied is false']);
     }
     return wrong;
   }

@@ -115,8 +115,11 @@ export class Events {
   }
 
   check() {
+    return [];
+  }
+
+  restore() {
     this.#event.clear();
     this.#section.setWord(SET, this.#section.word(BEGUN)); // some died in between
-    return [];
   }
 }

@@ -1,7 +1,7 @@
 // Lock and RLock, alone or as the lock of a Value or an Array; anonymous and named.
 import { Lock, RLock, Array as SharedArray, Value } from 'forklock';
-import { Section } from './section.mjs';
 import { takeAsync, takeSync } from './forms.mjs';
+import { Section } from './section.mjs';
 
 const CLASSES = { Lock, RLock, Value, Array: SharedArray };
 
@@ -103,9 +103,10 @@ export class Owned {
   check() {
     const wrong = [];
     const { ownerDied, locked } = this.#lock;
-    if (locked) wrong.push(['violation', 'it is held, and nobody holds it']);
+    if (locked) wrong.push(['violations', 'it is held, and nobody holds it']);
     const { isTorn, holder } = this.#section;
-    if ((isTorn || holder !== 0) && !ownerDied) wrong.push(['unreported', 'an owner died inside, and ownerDied is false']);
+    if ((isTorn || holder !== 0) && !ownerDied)
+      wrong.push(['unreported deaths', 'an owner died inside, and ownerDied is false']);
     return wrong;
   }
 }

@@ -110,10 +110,10 @@ export class ReadersWriter {
 
   check() {
     const wrong = [];
-    if (this.isBusy()) wrong.push(['violation', 'somebody reads or writes, and nobody does']);
+    if (this.isBusy()) wrong.push(['violations', 'somebody reads or writes, and nobody does']);
     const { isTorn, holder } = this.#section;
     if ((isTorn || holder !== 0) && !this.#rw.ownerDied) {
-      wrong.push(['unreported', 'a writer died inside, and ownerDied is false']);
+      wrong.push(['unreported deaths', 'a writer died inside, and ownerDied is false']);
     }
     return wrong;
   }

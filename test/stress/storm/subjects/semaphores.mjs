@@ -109,18 +109,24 @@ export class Semaphores {
     const wrong = [];
     const { value } = this.#semaphore;
     if (this.#recover) {
-      if (value !== PERMITS) wrong.push(['leaked permits', `${PERMITS - value} of ${PERMITS} permits are gone`]);
+      if (value !== PERMITS) wrong.push(['leaks', `${PERMITS - value} of ${PERMITS} permits are gone`]);
       return wrong;
     }
     const lost = PERMITS - value;
-    if (lost > deaths) wrong.push(['leaked permits', `${lost} permits are lost by ${deaths} deaths`]);
-    for (let i = 0; i < lost; i++) this.#semaphore.release();
+    if (lost > deaths) wrong.push(['leaks', `${lost} permits are lost by ${deaths} deaths`]);
+    return wrong;
+  }
+
+  /** Brings back what the dead have lost, and not one more. */
+  restore() {
+    if (this.#recover) return [];
+    for (let lost = PERMITS - this.#semaphore.value; lost > 0; lost--) this.#semaphore.release();
     try {
       this.#semaphore.release();
-      wrong.push(['violation', 'a release beyond the bound']);
     } catch (error) {
-      if (error.code !== 'ERR_FORKLOCK_OVER_RELEASE') throw error;
+      if (error.code === 'ERR_FORKLOCK_OVER_RELEASE') return [];
+      throw error;
     }
-    return wrong;
+    return [['violations', 'a release beyond the bound']];
   }
 }

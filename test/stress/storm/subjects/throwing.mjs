@@ -1,9 +1,9 @@
 // A lock with onOwnerDied: 'throw'. Who is told repairs the data under a second lock, and calls recover().
 import { Lock, OwnerDiedError, RLock } from 'forklock';
 import { PHASE } from '../journal.mjs';
+import { takeAsync, takeSync } from './forms.mjs';
 import { placeOfLock } from './owned.mjs';
 import { Section } from './section.mjs';
-import { takeAsync, takeSync } from './forms.mjs';
 
 const CLASSES = { Lock, RLock };
 
@@ -94,10 +94,10 @@ export class Throwing {
 
   check() {
     const wrong = [];
-    if (this.#lock.locked || this.#repairs.locked) wrong.push(['violation', 'it is held, and nobody holds it']);
+    if (this.#lock.locked || this.#repairs.locked) wrong.push(['violations', 'it is held, and nobody holds it']);
     const { isTorn, holder } = this.#section;
     if ((isTorn || holder !== 0) && !this.#lock.ownerDied) {
-      wrong.push(['unreported', 'an owner died inside, and ownerDied is false']);
+      wrong.push(['unreported deaths', 'an owner died inside, and ownerDied is false']);
     }
     return wrong;
   }
