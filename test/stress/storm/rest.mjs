@@ -124,7 +124,7 @@ export class Rest {
     this.#journal.setLull(index, true);
     await subject.calm?.(this.#lanes(subject).able);
     for (let lanes = this.#look(subject, true); lanes.length > 0; lanes = this.#look(subject, true)) {
-      await subject.soothe?.(lanes);
+      await subject.soothe?.(lanes, (some) => this.#population.remove(some.map(({ seat }) => seat)));
       await sleep(LOOK);
     }
     await this.#count(subject);

@@ -94,15 +94,10 @@ export class Semaphores {
     return this.#semaphore.value === 0;
   }
 
-  /** In a lull: permits that the dead took with them are brought back, where that is nobody else's business. */
-  soothe(lanes) {
-    if (!this.#recover && this.#semaphore.value === 0 && lanes.length > 0) {
-      try {
-        this.#semaphore.release();
-      } catch (error) {
-        if (error.code !== 'ERR_FORKLOCK_OVER_RELEASE') throw error;
-      }
-    }
+  /** In a lull: when the dead have taken all permits with them, those who wait can only die, too. */
+  soothe(lanes, remove) {
+    const { value, waiting } = this.#semaphore;
+    if (!this.#recover && value === 0 && waiting > 0 && waiting === lanes.length) remove(lanes);
   }
 
   check({ deaths }) {
