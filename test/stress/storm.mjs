@@ -122,6 +122,7 @@ async function finish() {
     population.killAll();
     await population.over(5_000);
   }
+  await sleep(600);
   accusations.look();
   const leak = (description) => tally.fail('leaks', description);
   const objects = [...subjects.flatMap((subject) => subject.objects), journal.object];

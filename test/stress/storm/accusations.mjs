@@ -1,6 +1,9 @@
 // What participants complain of, judged with what the supervisor knows of the dead.
 import { COMPLAINT } from './journal.mjs';
 
+/** Milliseconds after which a death is known. */
+const HEARD_OF = 500;
+
 export class Accusations {
   #journal;
   #population;
@@ -9,6 +12,7 @@ export class Accusations {
   #complaints = 0;
   #suspicions = 0;
   #open = [];
+  #undecided = [];
 
   constructor({ journal, population, subjects, tally }) {
     this.#journal = journal;
@@ -22,6 +26,7 @@ export class Accusations {
       this.#complaints++;
       this.#judge(complaint);
     }
+    this.#undecided = this.#undecided.filter((each) => this.#isUndecided(each));
     for (;;) {
       const suspicion = this.#journal.suspicion(this.#suspicions);
       if (suspicion === undefined) break;
@@ -38,13 +43,19 @@ export class Accusations {
     } else if (kind === COMPLAINT.torn) {
       this.#tally.fail('violations', `${where}: half-changed, and no owner died: ${details[0]}, ${details[1]}`);
     } else if (kind === COMPLAINT.unreported) {
-      const [before] = details;
-      if (before !== 0 && this.#population.isPresent(before)) {
-        this.#tally.fail('violations', `${where}: ${before} is inside, too`);
-      } else this.#tally.fail('unreported deaths', `${where}: ${before} died inside, and nobody was told`);
+      this.#undecided.push({ where, before: details[0], at: performance.now() });
     } else {
       this.#tally.fail('errors', `of ${token}: see the log`);
     }
+  }
+
+  /** Somebody was inside before, alive or dead: if dead, the supervisor may not have heard of it yet. */
+  #isUndecided({ where, before, at }) {
+    if (performance.now() - at < HEARD_OF) return true;
+    if (before !== 0 && this.#population.isPresent(before)) {
+      this.#tally.fail('violations', `${where}: ${before} is inside, too`);
+    } else this.#tally.fail('unreported deaths', `${where}: ${before} died inside, and nobody was told`);
+    return false;
   }
 
   /**

@@ -202,7 +202,7 @@ export class Journal {
   suspicion(i) {
     if (i >= Atomics.load(this.words, SUSPICIONS)) return undefined;
     const at = SUSPICION_RING + (i % SUSPICION_COUNT) * SUSPICION_WORDS;
-    if (Atomics.load(this.words, at) !== i + 1) return { members: [] };
+    if (Atomics.load(this.words, at) !== i + 1) return { members: [], limit: 0 }; // its writer was killed over it
     const [subject, token, limit, n] = this.words.slice(at + 1, at + 5);
     const members = [];
     for (let j = 0; j < n; j++) members.push([...this.words.slice(at + 5 + 3 * j, at + 8 + 3 * j)]);

@@ -53,6 +53,8 @@ function watchWords(words, watch) {
 
 const isGone = (alive) => (alive & 0x3fffffff) === 0 || (alive & 0x40000000) !== 0;
 const NAME = 0x7fffffff;
+/** First permit of a semaphore. */
+const TABLE = 16;
 
 /** Participants with a bug on purpose, to see that the storm notices: what each does to the memory. */
 export const BROKEN = {
@@ -87,18 +89,32 @@ export const BROKEN = {
       return 0;
     };
   },
-  /** Takes permits that are not there. */
+  /** Takes permits that others have. */
   generous(words, places) {
-    const tables = places.filter(({ object }) => object === 'permits');
+    const isPermit = inTables(places);
+    words.load = (at) => {
+      const w = Atomics.load(words.view, at);
+      return w !== words.me && isPermit(at) ? 0 : w;
+    };
     const cas = words.cas.bind(words);
-    const load = words.load.bind(words);
-    words.load = (at) => (tables.some((each) => at >= each.at + 16 && at < each.at + 16 + 4) ? 0 : load(at));
     words.cas = (at, expected, value) => {
-      if (tables.some((each) => at >= each.at + 16 && at < each.at + 16 + 4)) return expected;
-      return cas(at, expected, value);
+      if (!isPermit(at)) return cas(at, expected, value);
+      Atomics.store(words.view, at, value);
+      return expected;
     };
   },
+  /** Never gives a permit back. */
+  hoarding(words, places) {
+    const isPermit = inTables(places);
+    const store = words.store.bind(words);
+    words.store = (at, value) => void (isPermit(at) ? 0 : store(at, value));
+  },
 };
+
+function inTables(places) {
+  const tables = places.filter(({ object }) => object === 'permits');
+  return (at) => tables.some((each) => at >= each.at + TABLE && at < each.at + each.size);
+}
 
 export function breakMemory(places, how) {
   for (const words of new Set(places.map((place) => place.words))) BROKEN[how](words, places);

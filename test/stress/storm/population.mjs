@@ -10,6 +10,8 @@ const WORKERS = 3;
 const START_DEADLINE = 60_000;
 /** How long one may look for the point at which it is to die. */
 const POINT_DEADLINE = 500;
+/** How long everybody is left alone when somebody seems to wait without a reason. */
+const STILL = 100;
 const AT_RANDOM = 'at a random moment';
 
 export class Population {
@@ -23,6 +25,7 @@ export class Population {
   #seats = [];
   #incarnations = 0;
   #draining = false;
+  #stillUntil = 0;
   /** Deaths in the middle of something on each subject. */
   deathsIn;
 
@@ -65,12 +68,13 @@ export class Population {
 
   /** One look at everybody. */
   tick(now) {
+    const still = now < this.#stillUntil;
     for (const group of this.#groups) {
       const { vehicle } = this.#seats[group[0]];
       if (vehicle?.over) this.#bury(vehicle);
-      if (!this.#seats[group[0]].vehicle && !this.#draining) this.#launch(group, now);
+      if (!this.#seats[group[0]].vehicle && !this.#draining && !still) this.#launch(group, now);
     }
-    for (const seat of this.#seats) if (seat.vehicle) this.#look(seat, now);
+    for (const seat of this.#seats) if (seat.vehicle) this.#look(seat, now, still);
   }
 
   #launch(group, now) {
@@ -148,10 +152,11 @@ export class Population {
     return deaths(one) < deaths(other) ? one : other;
   }
 
-  #look(seat, now) {
+  #look(seat, now, still) {
     const { vehicle } = seat;
     const state = this.#journal.seat(seat.index, SEAT.state);
     if (state === STATE.ended) {
+      if (still) return;
       this.#account(seat, this.#journal.seat(seat.index, SEAT.exitCode));
       if (!this.#draining && vehicle.killed === undefined) this.#prepare(seat, now, true);
       else this.#journal.setSeat(seat.index, SEAT.state, STATE.empty);
@@ -175,7 +180,7 @@ export class Population {
       this.#finishLater(vehicle);
       return;
     }
-    if (now >= seat.killAt && !this.#draining && vehicle.killed === undefined) this.#strike(seat);
+    if (now >= seat.killAt && !still && !this.#draining && vehicle.killed === undefined) this.#strike(seat);
   }
 
   /** The supervisor kills, whatever it is doing. */
@@ -304,6 +309,11 @@ export class Population {
 
   pidOf(seat) {
     return this.#seats[seat].vehicle?.pid;
+  }
+
+  /** Nobody is killed or started for a moment. */
+  holdStill() {
+    this.#stillUntil = performance.now() + STILL;
   }
 
   drain() {

@@ -17,6 +17,7 @@ export function report(tally, seconds) {
   row(`operations, ${Math.round(tally.operations / seconds)} a second`, tally.operations);
   row('times that a subject was brought to rest and counted', tally.lulls);
   row('ms that anybody waited at rest without a reason, at most', Math.round(tally.longestRest));
+  row('waits at rest that nobody woke, and that looked again by themselves', tally.late);
   row('times that the dead held something for a moment more, at rest', tally.secondLooks);
   row('times that a processor was missing, not a wake', tally.slow);
   row(`of ${POINTS.length} points at which nobody died`, never.length);

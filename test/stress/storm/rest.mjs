@@ -10,31 +10,65 @@ const STALL = 1000;
 const LOOK = 5;
 /** How many subjects are at rest at a time. */
 const AT_ONCE = 3;
-/** Longest gap between two looks, and share of its time that a waiter may lack a processor, to be believed. */
+/** Longest gap between two looks that counts: in a longer one there may have been a reason. */
 const BLIND = 250;
+/**
+ * From here on it is noted who lacks a processor, and nobody is killed or started: the death of a waiter would hide its
+ * stall, a newcomer or the death of another would end it.
+ */
+const NOTED = 15;
+/**
+ * After so many a wake was missed, unless a processor was: a wait looks again by itself after 20 ms, or 100, so a lost wake
+ * is no stall, but late.
+ */
+const LATE = 60;
+/** Share of its time for which a waiter may be ready without running, and how seldom it may run meanwhile. */
 const STARVED = 0.25;
+const SELDOM = 3;
 
-/** Nanoseconds for which the threads of a process were ready to run and did not (proc(5), schedstat). */
-function starvation(pid) {
-  let sum = 0;
+/** For each thread of a process: ns for which it was ready and did not run, and how often it ran (proc(5), schedstat). */
+function schedules(pid) {
+  const threads = new Map();
   try {
     for (const tid of readdirSync(`/proc/${pid}/task`)) {
-      sum += Number(readFileSync(`/proc/${pid}/task/${tid}/schedstat`, 'latin1').split(' ')[1]);
+      const [, delay, times] = readFileSync(`/proc/${pid}/task/${tid}/schedstat`, 'latin1').split(' ').map(Number);
+      threads.set(tid, { delay, times });
     }
   } catch {
     // it has just ended
   }
-  return sum;
+  return threads;
+}
+
+/** Who waits, and whether they could have gone on. */
+class Starvation {
+  #before = new Map();
+  #since = performance.now();
+
+  constructor(pids) {
+    for (const pid of pids) this.#before.set(pid, schedules(pid));
+  }
+
+  get found() {
+    const limit = (performance.now() - this.#since) * STARVED * 1e6;
+    return [...this.#before].some(([pid, before]) =>
+      [...schedules(pid)].some(([tid, { delay, times }]) => {
+        const then = before.get(tid);
+        return then === undefined || (delay - then.delay > limit && times - then.times < SELDOM);
+      }),
+    );
+  }
 }
 
 /** Runs while somebody waits for no reason; starts again with every sign of life. */
-export class StallClock {
+class StallClock {
   #population;
   #tally;
-  #since = 0;
+  #waited = 0;
   #last = 0;
   #signature = '';
-  #starved = new Map();
+  #starvation;
+  #isLate = false;
 
   constructor(population, tally) {
     this.#population = population;
@@ -44,27 +78,33 @@ export class StallClock {
   /** True: a stall. `signature` changes with every sign of life. */
   look(lanes, hasReason, signature) {
     const now = performance.now();
-    const blind = now - this.#last > BLIND;
+    const gap = now - this.#last;
     this.#last = now;
-    if (lanes.length === 0 || hasReason || signature !== this.#signature || blind) {
+    if (lanes.length === 0 || hasReason || signature !== this.#signature) {
       this.#signature = signature;
-      this.#since = now;
-      this.#starved.clear();
+      this.#reset();
       return false;
     }
-    const waited = now - this.#since;
-    this.#tally.longestRest = Math.max(this.#tally.longestRest, waited);
-    const pids = new Set(lanes.map(({ seat }) => this.#population.pidOf(seat)));
-    if (waited > STALL / 5 && this.#starved.size === 0) {
-      for (const pid of pids) this.#starved.set(pid, starvation(pid));
-    }
-    if (waited <= STALL) return false;
-    this.#since = now;
-    const starved = [...this.#starved].some(([pid, before]) => starvation(pid) - before > waited * STARVED * 1e6);
-    this.#starved.clear();
+    if (gap < BLIND) this.#waited += gap;
+    this.#tally.longestRest = Math.max(this.#tally.longestRest, this.#waited);
+    if (this.#waited < NOTED) return false;
+    this.#starvation ??= new Starvation(new Set(lanes.map(({ seat }) => this.#population.pidOf(seat))));
+    this.#population.holdStill();
+    if (this.#waited < LATE) return false;
+    if (!this.#isLate && !this.#starvation.found) this.#tally.late++;
+    this.#isLate = true;
+    if (this.#waited <= STALL) return false;
+    const starved = this.#starvation.found;
+    this.#reset();
     if (!starved) return true;
     this.#tally.slow++;
     return false;
+  }
+
+  #reset() {
+    this.#waited = 0;
+    this.#starvation = undefined;
+    this.#isLate = false;
   }
 }
 
@@ -143,6 +183,7 @@ export class Rest {
     let wrong = subject.check({ deaths });
     if (wrong.length > 0) this.#tally.secondLooks++;
     while (wrong.length > 0 && performance.now() < until) {
+      this.#population.holdStill(); // the death of who is wrong would put it right
       await sleep(LOOK);
       wrong = subject.check({ deaths });
     }

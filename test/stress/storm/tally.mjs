@@ -14,6 +14,8 @@ export class Tally {
   /** Milliseconds from the order to be started to the first operation, in all. */
   startTime = 0;
   lulls = 0;
+  /** Waits that went on by themselves, when nobody had woken them. */
+  late = 0;
   /** Stalls that were none, because somebody who could have gone on did not get a processor. */
   slow = 0;
   /** Times that somebody dead was taken for alive, but not for long. */
