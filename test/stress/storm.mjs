@@ -29,13 +29,14 @@ const options = new Command('stress')
   .description('Kills participants of shared locks by the thousand, and counts what goes wrong.')
   .option('-s, --seconds <n>', 'how long it goes on', number, 60)
   .option('-k, --kills <n>', 'ends as soon as there were so many kills', number, Infinity)
-  .option('-p, --participants <n>', 'how many live at a time', number, 14)
-  .option('-w, --workers <share>', 'share of the participants that are worker threads', number, 0.45)
+  .option('-p, --participants <n>', 'how many live at a time', number, 15)
+  .option('-w, --workers <share>', 'share of the participants that are worker threads', number, 0.25)
   .option('-l, --lifetime <ms>', 'how long a participant lives at most, if it does not die by itself', number, 150)
   .option('--at-points <share>', 'share of the participants that die at a point of the protocol', number, 0.6)
   .option('--seed <n>', 'repeats a storm, as far as the scheduler lets it', number, Math.floor(Math.random() * 2 ** 31))
   .addOption(new Option('--broken <how>', 'breaks the participants on purpose').choices(Object.keys(BROKEN)))
   .option('--failures <n>', 'ends after so many failures', number, 20)
+  .option('--late <n>', 'ends after so many waits at rest that nobody woke', number, Infinity)
   .parse()
   .opts();
 
@@ -103,14 +104,18 @@ while (goesOn) {
     );
   }
   await sleep(4);
-  goesOn =
-    !interrupted && elapsed() < options.seconds && tally.kills < options.kills && tally.failed < options.failures;
+  const enough = tally.kills >= options.kills || tally.failed >= options.failures || tally.late >= options.late;
+  goesOn = !interrupted && !enough && elapsed() < options.seconds;
 }
 await finish();
 
 /** Everybody comes to rest, and then goes. */
 async function finish() {
   const seconds = elapsed();
+  setTimeout(() => {
+    console.log(`It does not come to an end.\n${report(tally, seconds)}`);
+    process.exit(1);
+  }, 120_000).unref();
   population.drain();
   const ticks = setInterval(() => population.tick(performance.now()), 5);
   await rests;
