@@ -267,6 +267,38 @@ withEveryProcess((kind, title) => {
       expect(lock.locked).toBe(false);
     });
 
+    // For a moment it is: the newcomer takes the slot, and then says that it is another. No system call may be in between.
+    test('a dead owner is not taken for alive when a newcomer gets its slot', async () => {
+      const observer = await troupe.lend('process');
+      let long = 0;
+      for (let round = 0; round < 4; round++) {
+        const [victim, newcomer] = await Promise.all([Actor.start(kind), Actor.start('thread')]);
+        const lock = await share('Lock', 'name', [victim, observer]);
+        await victim.call('o', 'acquire');
+        await victim.kill();
+        expect(lock.locked).toBe(false);
+        await observer.run(({ get, state }) => {
+          state.looks = true;
+          state.held = 0;
+          const look = (): void => {
+            const end = performance.now() + 5;
+            while (performance.now() < end) if (get('o').locked) (state.held as number)++;
+            if (state.looks) setImmediate(look);
+          };
+          setImmediate(look);
+        });
+        await newcomer.make('Lock', 'o', { name: lock.name });
+        const held = await observer.run(({ state }) => {
+          state.looks = false;
+          return state.held as number;
+        });
+        if (held > 50) long++;
+        expect(lock.ownerDied).toBe(true);
+        await newcomer.stop();
+      }
+      expect(long).toBeLessThan(2);
+    });
+
     test('a living owner is never taken for dead, though other participants end all the time', async () => {
       const [holder, other] = await troupe.lendAll([kind, 'thread']);
       const lock = await share('Lock', 'handle', [holder!, other!]);
