@@ -68,13 +68,20 @@ export class Semaphores {
     lane.phase(PHASE.inside);
     this.#section.noteEntry();
     lane.turnSection();
-    const inside = this.#journal
-      .lanesIn(this.index)
-      .map(([seat, task]) => this.#journal.insider(seat, task))
-      .filter((insider) => insider !== undefined);
-    // Some of them may have died with their permits.
-    if (inside.length > PERMITS) this.#journal.suspect(this.index, lane.token, PERMITS, inside);
+    const inside = this.#insiders();
+    if (inside.length > PERMITS) {
+      // Who is there at a second look as well has been there between the two: all of them at a time.
+      const again = new Set(this.#insiders().map(String));
+      const together = inside.filter((each) => again.has(String(each)));
+      if (together.length > PERMITS) this.#journal.suspect(this.index, lane.token, PERMITS, together);
+    }
     lane.at('with a permit');
+  }
+
+  /** Who has a permit; some of them may have died with it. */
+  #insiders() {
+    const lanes = this.#journal.lanesIn(this.index);
+    return lanes.map(([seat, task]) => this.#journal.insider(seat, task)).filter((insider) => insider !== undefined);
   }
 
   #leave(lane) {
