@@ -49,7 +49,7 @@ describe('the storm of kills', () => {
     ['deaf', 'take the dead for alive: the others wait for ever', 'stalls', 1],
     ['silent', "keep an owner's death to themselves", 'unreported deaths', 1],
     ['greedy', 'take a lock that another has', 'violations', 30],
-    ['generous', 'take permits that others have', 'violations', 30],
+    ['generous', 'take permits that others have', 'errors', 1],
     ['hoarding', 'do not give permits back', 'leaks', 1],
   ] as const) {
     test(`notices participants that ${title}`, { timeout: TIMEOUT }, async () => {

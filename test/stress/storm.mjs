@@ -84,7 +84,8 @@ const random = new Random(options.seed);
 const population = new Population({ journal, spec, random, tally, options, subjects });
 const rest = new Rest({ journal, population, subjects, tally, random: new Random(options.seed + 1) });
 const accusations = new Accusations({ journal, population, subjects, tally });
-process.on('exit', () => population.killAll());
+const supervisor = process.pid;
+process.on('exit', () => process.pid === supervisor && population.killAll()); // some participants are forks of this one
 let interrupted = false;
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => (interrupted = true));
 

@@ -1,6 +1,6 @@
 // A participant: does one operation after the other on whatever chance picks, until it is told to stop, or dies.
 import { writeSync } from 'node:fs';
-import { setImmediate } from 'node:timers/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Lock } from 'forklock';
 import { COMPLAINT, Journal, SEAT, STATE, TASKS } from './journal.mjs';
 import { Lane } from './lane.mjs';
@@ -12,6 +12,8 @@ import { Fate } from './ways.mjs';
 
 /** What the operations of a blocking burst, or of each task of an async one, are at most. */
 const BURST = 12;
+/** Milliseconds between two bursts, at most. */
+const REST = 6;
 
 export async function act(spec, seat) {
   process.removeAllListeners('warning'); // the deaths of others: thousands
@@ -48,7 +50,7 @@ export async function act(spec, seat) {
       else if (spec.isChild) process.exit(); // the storm was killed, and this is no daemon
       if (random.chance(0.6)) await several(lanes[0], true);
       else await Promise.all(lanes.map((lane) => several(lane, false)));
-      await setImmediate();
+      await sleep(random.below(REST)); // so that there is a processor for those who start
     }
     for (const subject of subjects) for (const object of subject.objects) object.close();
     journal.setSeat(seat, SEAT.state, STATE.done);

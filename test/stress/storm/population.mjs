@@ -12,6 +12,17 @@ const START_DEADLINE = 60_000;
 const POINT_DEADLINE = 500;
 /** How long everybody is left alone when somebody seems to wait without a reason. */
 const STILL = 100;
+/** How processes are started: mostly by what is fast. */
+const METHODS = [
+  [92, 'forkserver'],
+  [4, 'fork'],
+  [2, 'spawn'],
+  [2, 'child_process'],
+];
+const HOST_METHODS = [
+  [9, 'forkserver'],
+  [1, 'spawn'],
+];
 const AT_RANDOM = 'at a random moment';
 
 export class Population {
@@ -80,18 +91,7 @@ export class Population {
   #launch(group, now) {
     const hosts = group.length > 1;
     const { random } = this;
-    const method = random.weighted(
-      hosts
-        ? [
-            [9, 'forkserver'],
-            [1, 'spawn'],
-          ]
-        : [
-            [40, 'forkserver'],
-            [1, 'spawn'],
-            [1, 'child_process'],
-          ],
-    );
+    const method = random.weighted(hosts ? HOST_METHODS : METHODS);
     for (const i of group) this.#prepare(this.#seats[i], now, hosts);
     const vehicle = new Vehicle(method, group, hosts, this.#spec);
     this.#vehicles.add(vehicle);
