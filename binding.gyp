@@ -17,6 +17,8 @@
         "native/fork/output.cc",
         "native/fork/pages.cc",
         "native/fork/polls.cc",
+        "native/fork/rest.cc",
+        "native/fork/sleeps.cc",
         "native/futex.cc",
         "native/memory.cc",
         "native/participant.cc",

@@ -3,6 +3,8 @@
 #include <cerrno>
 #include <climits>
 #include <csignal>
+#include <cstdlib>
+#include <cstring>
 #include <fcntl.h>
 #include <linux/memfd.h>
 #include <poll.h>
@@ -61,9 +63,29 @@ void* wait_and_die(void* argument) {
 
 }  // namespace
 
+int read_umask() {
+  const int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return -errno;
+  char status[256];  // it is the second line, since Linux 4.7
+  const ssize_t n = read(fd, status, sizeof status - 1);
+  close(fd);
+  status[n > 0 ? n : 0] = 0;
+  const char* line = strstr(status, "\nUmask:");
+  return line == nullptr ? -ENOSYS : static_cast<int>(strtol(line + 7, nullptr, 8));
+}
+
 int open_pidfd(int pid) { return result(syscall(kPidfdOpen, pid, 0)); }
 
 int signal_process(int pidfd, int signal) { return result(syscall(kPidfdSendSignal, pidfd, signal, nullptr, 0)); }
+
+int pidfd_of_child(int pid) {
+  const int pidfd = open_pidfd(pid);
+  if (pidfd >= 0) return pidfd;
+  kill(pid, SIGKILL);
+  while (waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
+  }
+  return pidfd;
+}
 
 int exit_status(int pidfd, bool reap) {
   siginfo_t info;

@@ -8,8 +8,14 @@
 
 namespace forklock {
 
+// This process's file mode mask. umask(2) can only be asked by setting it, for all threads.
+int read_umask();
+
 int open_pidfd(int pid);
 int signal_process(int pidfd, int signal);
+
+// Of a child that nobody has waited for. When there can be none, nobody could follow the child: it is killed.
+int pidfd_of_child(int pid);
 
 // How a child of this process ended: its exit code, or 256 + the signal. -EAGAIN: it has not ended; -ECHILD: it is no
 // child of this process, or has been reaped. `reap`: it is a zombie no more; else somebody else can still ask.

@@ -22,13 +22,14 @@ export {
 } from './errors.js';
 export type { Handle } from './memory/handle.js';
 export type { NameOptions, WaitOptions } from './options.js';
+export { activeChildren } from './process/children.js';
 export { type Context, getContext } from './process/context.js';
 export { type ForkOptions, fork } from './process/fork.js';
 export { setForkserverPreload } from './process/forkserver-client.js';
 export { cpuCount, getpid, getppid } from './process/ids.js';
 export { getAllStartMethods, getStartMethod, type StartMethod, setStartMethod } from './process/methods.js';
 export { type ParentProcess, parentProcess } from './process/parent.js';
-export { activeChildren, currentProcess, Process, type ProcessOptions } from './process/process.js';
+export { currentProcess, Process, type ProcessOptions } from './process/process.js';
 export type { Target } from './process/target.js';
 export { type ExitStatus, type WaitpidOptions, waitpid, waitpidAsync } from './process/waitpid.js';
 export { Barrier, type BarrierOptions } from './sync/barrier.js';

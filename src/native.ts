@@ -47,8 +47,11 @@ export interface Native {
   ): number;
   cancelAsync(id: number): number;
   nextReady(): number;
-  /** The child's pid, 0 in the child, or `-errno`; what of the loop the child keeps: descriptors, listening sockets; helper threads are carried over. */
-  fork(descriptors: readonly number[], listening: boolean, helpers: boolean): number;
+  /**
+   * The child's pid, 0 in the child, or `-errno`; what of the loop the child keeps: descriptors, listening sockets; helper
+   * threads are carried over. `pidfd` gets one of the child.
+   */
+  fork(descriptors: readonly number[], listening: boolean, helpers: boolean, pidfd: Int32Array): number;
   /** Why no fork can work on this machine; empty when it can. */
   whyNoFork(): string;
   /** Why the last fork was refused. */
@@ -78,6 +81,8 @@ export interface Native {
   leaveProcess(code: number): never;
   getpid(): number;
   getppid(): number;
+  /** Without changing it for a moment, as `process.umask()` does, also for other threads. */
+  umask(): number;
   // Descriptors that these make or fill in are closed by `closeDescriptor`, or with the environment.
   pidfdOpen(pid: number): number;
   pidfdSignal(pidfd: number, signal: number): number;
@@ -86,8 +91,8 @@ export interface Native {
   /** How many are readable; `ready` says which. `ms` negative: for ever. */
   poll(descriptors: Int32Array, ready: Uint8Array, ms: number): number;
   pollOne(descriptor: number, ms: number): number;
-  /** `descriptors[i]` is descriptor `i` of the program, -1 is /dev/null. Its pid. */
-  spawnProgram(file: string, argv: string[], environment: string[], descriptors: Int32Array): number;
+  /** `descriptors[i]` is descriptor `i` of the program, -1 is /dev/null. Its pid; `pidfd` gets one of it. */
+  spawnProgram(file: string, argv: string[], environment: string[], descriptors: Int32Array, pidfd: Int32Array): number;
   sealedMemory(data: Uint8Array): number;
   socketPair(ends: Int32Array): number;
   sendMessage(socket: number, data: Uint8Array, descriptors: Int32Array): number;
@@ -105,6 +110,8 @@ export interface Native {
   dieWithParentThread(): number;
   /** SIGINT, in this process; not in the children that it forks. */
   ignoreInterrupt(): number;
+  /** Takes that back. */
+  heedInterrupt(): number;
   forcePlainFutex(on: boolean): void;
   numbers(): number[];
 }
@@ -132,7 +139,7 @@ function load(): Native {
   // For the tests of the fallback: with this the addon behaves as on a kernel without futex_waitv.
   if (process.env.FORKLOCK_PLAIN_FUTEX === '1') addon.forcePlainFutex(true);
   // `process.exit()` stops the workers one after the other, and none of them while it is in a native sleep.
-  if (process.getBuiltinModule('node:worker_threads').isMainThread) process.once('exit', () => addon.endSleeps());
+  if (process.getBuiltinModule('node:worker_threads').isMainThread) process.once('exit', addon.endSleeps);
   return addon;
 }
 

@@ -8,34 +8,30 @@ import { type Form, share, subjects } from './support/subjects.js';
 
 const troupe = useTroupe();
 
+interface Member {
+  mode: Mode;
+  form: Form;
+}
+
 interface Crowd {
   title: string;
-  crowd: { mode: Mode; form: Form }[];
+  crowd: Member[];
   /** How many of them are killed in a storm. */
   kills: number;
 }
 
+const sync = (mode: Mode): Member => ({ mode, form: 'sync' });
+const async = (mode: Mode): Member => ({ mode, form: 'async' });
+
 const crowds: Crowd[] = [
   {
     title: 'processes and threads',
-    crowd: [
-      { mode: 'process', form: 'sync' },
-      { mode: 'process', form: 'async' },
-      { mode: 'process', form: 'sync' },
-      { mode: 'thread', form: 'sync' },
-      { mode: 'thread', form: 'async' },
-    ],
+    crowd: [sync('process'), async('process'), sync('process'), sync('thread'), async('thread')],
     kills: 24,
   },
   {
     title: 'processes of each start method',
-    crowd: [
-      { mode: 'fork', form: 'sync' },
-      { mode: 'fork', form: 'async' },
-      { mode: 'spawn', form: 'sync' },
-      { mode: 'forkserver', form: 'sync' },
-      { mode: 'forkserver', form: 'async' },
-    ],
+    crowd: [sync('fork'), async('fork'), sync('spawn'), sync('forkserver'), async('forkserver')],
     kills: 15,
   },
 ];

@@ -1,12 +1,9 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import type { CrashResult, PhaseResult } from '../src/demo/phases.js';
+import { startGroup } from './support/group.js';
 
 const program = fileURLToPath(new URL('../dist/demo/bank.js', import.meta.url));
-const DEADLINE = 20_000;
 
 interface Result {
   options: { processes: number; workers: number; transfers: number };
@@ -16,14 +13,7 @@ interface Result {
   ok: boolean;
 }
 
-/** Runs the demo. At the deadline its whole process group goes, so that no child stays behind. */
-async function run(...args: string[]) {
-  const child = spawn(process.execPath, [program, ...args], { detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
-  const deadline = setTimeout(() => process.kill(-child.pid!, 'SIGKILL'), DEADLINE);
-  const [stdout, stderr, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);
-  clearTimeout(deadline);
-  return { code, stdout, stderr };
-}
+const run = (...args: string[]) => startGroup([process.execPath, program, ...args]).ended;
 
 test('the demo reports the race honestly, is exact under the lock, and recovers from a killed holder', async () => {
   const { code, stdout, stderr } = await run('--processes', '2', '--workers', '2', '--transfers', '500', '--json');

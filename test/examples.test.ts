@@ -1,35 +1,19 @@
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
+import { startGroup } from './support/group.js';
 
 const folder = new URL('../examples/', import.meta.url);
-const DEADLINE = 20_000;
 
-/** Starts an example as a user would. At the deadline, and with the tests, its whole process group goes. */
+/** Starts an example as a user would. */
 function start(name: string, args: readonly string[] = []) {
-  const child = spawn(process.execPath, [fileURLToPath(new URL(name, folder)), ...args], {
-    detached: true,
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  const kill = (): void => {
-    try {
-      process.kill(-child.pid!, 'SIGKILL');
-    } catch {} // nobody of the group is left
-  };
-  const deadline = setTimeout(kill, DEADLINE);
-  process.once('exit', kill);
-  const streams = Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);
+  const { child, ended } = startGroup([process.execPath, fileURLToPath(new URL(name, folder)), ...args]);
   /** How it ended. Its output is complete when all that have it have ended: so no process of it is left then. */
   const end = async () => {
-    const [stdout, stderr, [code, signal]] = await streams;
-    clearTimeout(deadline);
-    kill();
-    process.off('exit', kill);
+    const { stdout, stderr, code, signal } = await ended;
     expect({ code, signal }, `${name}\n${stdout}\n${stderr}`).toEqual({ code: 0, signal: null });
     return { lines: stdout.trimEnd().split('\n'), stdout, stderr };
   };

@@ -1,16 +1,13 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, test } from 'vitest';
+import { startGroup } from './support/group.js';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const page = readFileSync(join(root, 'docs/from-python.md'), 'utf8');
 const checks = new URL('./programs/checks.mjs', import.meta.url).href;
-const DEADLINE = 20_000;
 
 const scratch = mkdtempSync(join(tmpdir(), 'forklock-python-'));
 mkdirSync(join(scratch, 'node_modules'));
@@ -75,25 +72,7 @@ done();
   return found;
 }
 
-async function run(file: string) {
-  const child = spawn(process.execPath, [file], { cwd: scratch, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
-  const kill = (): void => {
-    try {
-      process.kill(-child.pid!, 'SIGKILL');
-    } catch {} // nobody of the group is left
-  };
-  const deadline = setTimeout(kill, DEADLINE);
-  process.once('exit', kill);
-  const [stdout, stderr, [code, signal]] = await Promise.all([
-    text(child.stdout),
-    text(child.stderr),
-    once(child, 'close'),
-  ]);
-  clearTimeout(deadline);
-  kill();
-  process.off('exit', kill);
-  return { stdout, stderr, code, signal };
-}
+const run = (file: string) => startGroup([process.execPath, file], { cwd: scratch }).ended;
 
 const all = rows();
 

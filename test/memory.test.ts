@@ -19,31 +19,17 @@ describe.each(PROCESSES)('objects that are made and dropped: %s', (mode) => {
   // Each is a function of its own, because it is sent to the process as source.
   test('100,000 locks, closed or just dropped, leave no descriptor, mapping or memory', async () => {
     const { printed, code, stderr } = await script(
-      async ({ forklock, fs, print }) => {
-        const collect = (globalThis as { gc?: () => void }).gc!;
-        const settle = async (): Promise<void> => {
-          for (let i = 0; i < 4; i++) {
-            collect();
-            await new Promise((resolve) => setTimeout(resolve, 5)); // finalizers run between two turns of the loop
-          }
-        };
-        const usage = () => ({
-          fds: fs.readdirSync('/proc/self/fd').length,
-          maps: fs
-            .readFileSync('/proc/self/maps', 'utf8')
-            .split('\n')
-            .filter((line) => /forklock|memfd/.test(line)).length,
-          mb: process.memoryUsage().rss / 2 ** 20,
-        });
+      async ({ forklock, collect, mapped, print }) => {
+        const usage = () => ({ ...mapped(), mb: process.memoryUsage().rss / 2 ** 20 });
         const round = async (n: number, close: boolean): Promise<void> => {
           for (let i = 0; i < n; i++) {
             const lock = new forklock.Lock();
             lock.acquire();
             lock.release();
             if (close) lock.close();
-            if (i % 10_000 === 0) await settle();
+            if (i % 10_000 === 0) await collect();
           }
-          await settle();
+          await collect();
         };
         await round(20_000, true);
         await round(20_000, false);
@@ -64,28 +50,17 @@ describe.each(PROCESSES)('objects that are made and dropped: %s', (mode) => {
 
   test('a burst of 100,000 that live at once leaves nothing when they are closed', async () => {
     const { printed, code } = await script(
-      async ({ forklock, fs, print }) => {
-        const usage = () => ({
-          fds: fs.readdirSync('/proc/self/fd').length,
-          maps: fs
-            .readFileSync('/proc/self/maps', 'utf8')
-            .split('\n')
-            .filter((line) => /forklock|memfd/.test(line)).length,
-        });
-        const collect = (globalThis as { gc?: () => void }).gc!;
+      async ({ forklock, collect, mapped, print }) => {
         new forklock.Lock();
-        const before = usage();
+        const before = mapped();
         let locks: { acquire(): boolean; close(): void }[] = [];
         for (let i = 0; i < 100_000; i++) locks.push(new forklock.Lock());
         for (const lock of locks) lock.acquire();
-        const during = usage();
+        const during = mapped();
         for (const lock of locks) lock.close();
         locks = [];
-        for (let i = 0; i < 4; i++) {
-          collect();
-          await new Promise((resolve) => setTimeout(resolve, 5));
-        }
-        print({ before, during, after: usage() });
+        await collect();
+        print({ before, during, after: mapped() });
       },
       [],
       { ...gc, mode },
@@ -395,17 +370,14 @@ test.each(PROCESSES)(
   'a view that is kept is not given to another array when its object is collected: %s',
   async (mode) => {
     const { printed } = await script(
-      async ({ forklock, print }) => {
+      async ({ forklock, collect, print }) => {
         const views: Int32Array[] = [];
         for (let i = 0; i < 50; i++) {
           const { view } = new forklock.RawArray('int32', 8);
           view.fill(i);
           views.push(view);
         }
-        for (let i = 0; i < 5; i++) {
-          (globalThis as { gc?: () => void }).gc!();
-          await new Promise((resolve) => setTimeout(resolve, 5));
-        }
+        await collect();
         const others = Array.from({ length: 200 }, () => new forklock.RawArray('int32', 8).fill(-1));
         print([others.length, views.filter((view, i) => view.some((element) => element !== i)).length]);
       },

@@ -83,11 +83,14 @@ describe('docs', () => {
     }
   });
 
-  test('processes.md: its program does what it says', () => {
-    const [, source] = /```js\n\/\/ hello\.mjs.*\n([\s\S]*?)```/.exec(
+  test.each([
+    ['hello.mjs', '0 1'],
+    ['fork.mjs', '3 null 2000'],
+  ])('processes.md: its %s does what it says', (file, output) => {
+    const [, source] = new RegExp(`\`\`\`js\n// ${file}\n([\\s\\S]*?)\`\`\``).exec(
       readFileSync(join(root, 'docs/processes.md'), 'utf8'),
     )!;
-    expect(run(source!, { file: 'hello.mjs' })).toBe('0 1');
+    expect(run(source!, { file })).toBe(output);
   });
 });
 

@@ -5,6 +5,7 @@
 #include <napi.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
 #include <deque>
 #include <mutex>
@@ -45,6 +46,12 @@ struct Environment {
   std::set<int> descriptors;    // made or received for JavaScript: a worker that is terminated cannot close them
   bool ignores_interrupt = false;
   struct sigaction interrupt = {};  // what SIGINT did before it was ignored
+
+  int heed_interrupt() {
+    if (!ignores_interrupt) return 0;
+    ignores_interrupt = false;
+    return sigaction(SIGINT, &interrupt, nullptr) == 0 ? 0 : -errno;
+  }
 
   // Called on waiter threads. One call into JavaScript drains all that is ready by then.
   void report(uint32_t id) {

@@ -10,6 +10,7 @@
 #include "../fork/leave.h"
 #include "../fork/microtasks.h"
 #include "../fork/output.h"
+#include "../fork/rest.h"
 
 namespace forklock {
 namespace {
@@ -17,8 +18,7 @@ namespace {
 // In the child, with all signals blocked: a participant of its own, with no wait pending. Returns 0 or -errno.
 int start_anew(Environment& e) {
   // A signal that is blocked is not thrown away for being ignored: one that came in the meantime still ends the child.
-  if (e.ignores_interrupt) sigaction(SIGINT, &e.interrupt, nullptr);
-  e.ignores_interrupt = false;
+  e.heed_interrupt();
   e.waiters.abandon();
   e.ready.clear();
   if (e.pending > 0) e.count_pending(-static_cast<int>(e.pending));
@@ -30,7 +30,8 @@ int start_anew(Environment& e) {
   return 0;
 }
 
-// descriptors to keep, whether listening sockets are kept, whether helper threads are -> pid, 0, or -errno
+// descriptors to keep, whether listening sockets are kept, whether helper threads are, Int32Array(1) that gets the pidfd
+// -> pid, or 0 in the child
 Value Fork(const CallbackInfo& info) {
   Environment& e = self(info);
   Keep keep{{}, info[1].As<Napi::Boolean>().Value()};
@@ -42,9 +43,11 @@ Value Fork(const CallbackInfo& info) {
   if (napi_get_uv_event_loop(e.env, &loop) != napi_ok) return give(info, -EINVAL);
   e.why_not.clear();
   const bool with_helpers = info[2].As<Napi::Boolean>().Value();
-  const int result = fork_process(loop, keep, with_helpers, [&e] { return start_anew(e); }, &e.why_not);
-  if (result >= 0) e.why_not.clear();
-  return give(info, result);
+  const Forked made = fork_process(loop, keep, with_helpers, [&e] { return start_anew(e); }, &e.why_not);
+  if (made.pid >= 0) e.why_not.clear();
+  if (made.pidfd >= 0) e.descriptors.insert(made.pidfd);
+  info[3].As<Napi::Int32Array>()[0] = made.pidfd;
+  return give(info, made.pid);
 }
 
 Value WhyNoFork(const CallbackInfo& info) {  // on this machine

@@ -27,6 +27,8 @@ std::vector<std::string> texts(const CallbackInfo& info, size_t i) {
 Value Getpid(const CallbackInfo& info) { return give(info, getpid()); }
 Value Getppid(const CallbackInfo& info) { return give(info, getppid()); }
 
+Value Umask(const CallbackInfo& info) { return give(info, read_umask()); }
+
 Value PidfdOpen(const CallbackInfo& info) {  // pid -> fd
   return give(info, kept(info, open_pidfd(number(info, 0))));
 }
@@ -53,10 +55,15 @@ Value PollOne(const CallbackInfo& info) {  // fd, ms -> 1: readable
   return give(info, poll_descriptors(&fd, &ready, 1, number(info, 1)));
 }
 
-Value SpawnProgram(const CallbackInfo& info) {  // file, argv, environment, Int32Array of descriptors -> pid
+// file, argv, environment, Int32Array of descriptors, Int32Array(1) that gets the pidfd -> pid
+Value SpawnProgram(const CallbackInfo& info) {
   Napi::Int32Array fds = info[3].As<Napi::Int32Array>();
   const std::vector<int> descriptors(fds.Data(), fds.Data() + fds.ElementLength());
-  return give(info, spawn_program(text(info, 0), texts(info, 1), texts(info, 2), descriptors));
+  const int pid = spawn_program(text(info, 0), texts(info, 1), texts(info, 2), descriptors);
+  if (pid < 0) return give(info, pid);
+  const int pidfd = kept(info, pidfd_of_child(pid));
+  info[4].As<Napi::Int32Array>()[0] = pidfd;
+  return give(info, pidfd < 0 ? pidfd : pid);
 }
 
 Value SealedMemory(const CallbackInfo& info) {  // Uint8Array -> fd
@@ -139,11 +146,14 @@ Value IgnoreInterrupt(const CallbackInfo& info) {  // in this process; not in th
   return give(info, e.ignores_interrupt ? 0 : -errno);
 }
 
+Value HeedInterrupt(const CallbackInfo& info) { return give(info, self(info).heed_interrupt()); }
+
 }  // namespace
 
 void export_processes(Exports* exports) {
   exports->add("getpid", Getpid);
   exports->add("getppid", Getppid);
+  exports->add("umask", Umask);
   exports->add("pidfdOpen", PidfdOpen);
   exports->add("pidfdSignal", PidfdSignal);
   exports->add("exitStatus", ExitStatus);
@@ -165,6 +175,7 @@ void export_processes(Exports* exports) {
   exports->add("dieWith", DieWith);
   exports->add("dieWithParentThread", DieWithParentThread);
   exports->add("ignoreInterrupt", IgnoreInterrupt);
+  exports->add("heedInterrupt", HeedInterrupt);
 }
 
 }  // namespace forklock

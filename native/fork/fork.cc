@@ -9,6 +9,7 @@
 #include <cerrno>
 
 #include "../futex.h"
+#include "../process.h"
 #include "helpers.h"
 #include "leave.h"
 #include "pages.h"
@@ -49,12 +50,13 @@ int wait_until_ready(int fd, pid_t child) {
 
 }  // namespace
 
-int fork_process(uv_loop_t* loop, const Keep& keep, bool with_helpers, const std::function<int()>& in_child,
-                 std::string* reason) {
+Forked fork_process(uv_loop_t* loop, const Keep& keep, bool with_helpers, const std::function<int()>& in_child,
+                    std::string* reason) {
   const double start = static_cast<double>(monotonic_ns());
+  find_way_out();
   Helpers helpers;
   // Where the child needs none of them, stopping them still shows worker threads, and that nobody holds a lock.
-  if ((with_helpers || why_no_helpers() == nullptr) && !helpers.park(kPatience, reason)) return -EAGAIN;
+  if ((with_helpers || why_no_helpers() == nullptr) && !helpers.park(kPatience, reason)) return {-EAGAIN};
   const double parked = static_cast<double>(monotonic_ns());
   int ready[2] = {-1, -1};
   int failed = let_child_have_heap();
@@ -62,14 +64,13 @@ int fork_process(uv_loop_t* loop, const Keep& keep, bool with_helpers, const std
   const double marked = static_cast<double>(monotonic_ns());
   if (failed != 0) {
     helpers.resume();
-    return failed;
+    return {failed};
   }
   // New threads begin with this thread's signal mask, and none of them may be interrupted before it is whole.
   sigset_t all;
   sigset_t old;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &old);
-  find_way_out();
   const pid_t pid = fork();
   if (pid == 0) {
     ready_pipe = ready[1];
@@ -80,17 +81,20 @@ int fork_process(uv_loop_t* loop, const Keep& keep, bool with_helpers, const std
     if (failed == 0) failed = in_child();
     if (failed != 0) give_up(failed);
     pthread_sigmask(SIG_SETMASK, &old, nullptr);
-    return 0;
+    return {0};
   }
   const int fork_error = -errno;
   helpers.resume();
   pthread_sigmask(SIG_SETMASK, &old, nullptr);
   const double forked = static_cast<double>(monotonic_ns());
   close(ready[1]);
-  const int result = pid < 0 ? fork_error : wait_until_ready(ready[0], pid);
+  const int pidfd = pid < 0 ? fork_error : pidfd_of_child(pid);
+  failed = pidfd < 0 ? pidfd : wait_until_ready(ready[0], pid);
   close(ready[0]);
   times = {parked - start, marked - parked, forked - marked, static_cast<double>(monotonic_ns()) - forked};
-  return result < 0 ? result : pid;
+  if (failed == 0) return {pid, pidfd};
+  if (pidfd >= 0) close(pidfd);
+  return {failed};
 }
 
 void child_is_ready() {

@@ -18,8 +18,13 @@ struct ForkTimes {
   double handshake;  // until the child was ready
 };
 
-// In the parent: the child's pid, when the child is ready; or -errno, and *reason says more. In the child: 0, and
-// child_is_ready must follow. -EAGAIN with a reason: it cannot be safe now.
+struct Forked {
+  int pid;  // 0 in the child; -errno
+  int pidfd = -1;
+};
+
+// Returns in the parent when the child is ready. In the child child_is_ready must follow. When it fails there is no
+// child; -EAGAIN with a reason: it cannot be safe now.
 //
 //  1. The helpers are stopped while they sleep (helpers.h): nobody but this thread runs, and nobody holds a lock.
 //  2. V8's pages are marked for the child (pages.h). After 1, so that no new ones appear.
@@ -31,10 +36,10 @@ struct ForkTimes {
 //     the parent cannot free it first.
 // `with_helpers` false: for a process that was started with so few helper threads that the child needs none.
 // `in_child` puts in order what is the caller's, while no signal can come in between; 0 or -errno.
-int fork_process(uv_loop_t* loop, const Keep& keep, bool with_helpers, const std::function<int()>& in_child,
-                 std::string* reason);
+Forked fork_process(uv_loop_t* loop, const Keep& keep, bool with_helpers, const std::function<int()>& in_child,
+                    std::string* reason);
 
-// Ends the parent's fork_process, with the child's pid.
+// Ends the parent's fork_process.
 void child_is_ready();
 
 const ForkTimes& fork_times();

@@ -1,15 +1,13 @@
 #include "helpers.h"
 
 #include "leave.h"
+#include "sleeps.h"
 
 #if defined(__x86_64__) && defined(__GLIBC__)
 
 #include <asm/prctl.h>
-#include <dirent.h>
 #include <dlfcn.h>
-#include <fcntl.h>
 #include <limits.h>
-#include <link.h>
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
@@ -22,15 +20,10 @@
 
 #include <cerrno>
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
 
 #ifndef PR_GET_TID_ADDRESS
 #define PR_GET_TID_ADDRESS 40
-#endif
-#ifndef FUTEX_CMD_MASK
-#define FUTEX_CMD_MASK ~(FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME)
 #endif
 
 namespace forklock {
@@ -50,26 +43,13 @@ int futex(std::atomic<uint32_t>* word, int op, uint32_t value, const timespec* t
   return static_cast<int>(syscall(SYS_futex, word, op | FUTEX_PRIVATE_FLAG, value, timeout, nullptr, 0));
 }
 
-// What the kernel says a thread sleeps in: /proc/<pid>/task/<tid>/syscall, proc(5).
-struct Sleep {
-  long number = -1;
-  unsigned long args[6] = {};
-  unsigned long sp = 0;
-  unsigned long pc = 0;
-};
-
-enum class Role {
-  kContinue,  // sleeps until somebody has work for it: the child needs it
-  kLeave,     // sleeps, and the child starts its own, or does without
-  kBusy
-};
-
 }  // namespace
 
 struct Parked {
   pid_t tid = 0;
   Role role = Role::kBusy;
   Sleep sleep;
+  bool blocks = false;  // the signal that stops threads
   bool signalled = false;
 
   // Written by the thread itself, in the handler.
@@ -182,104 +162,6 @@ bool find_names() {
   return sigaction(park_signal(), &action, nullptr) == 0 && pthread_key_create(&end_key, on_thread_end) == 0;
 }
 
-bool read_line(pid_t tid, const char* what, char* out, size_t room) {
-  char path[64];
-  snprintf(path, sizeof path, "/proc/self/task/%d/%s", tid, what);
-  const int fd = open(path, O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return false;
-  const ssize_t n = read(fd, out, room - 1);
-  close(fd);
-  out[n > 0 ? n : 0] = 0;
-  return n > 0;
-}
-
-bool read_sleep(pid_t tid, Sleep* s) {
-  char line[256];
-  return read_line(tid, "syscall", line, sizeof line) &&
-         sscanf(line, "%ld %lx %lx %lx %lx %lx %lx %lx %lx", &s->number, &s->args[0], &s->args[1], &s->args[2],
-                &s->args[3], &s->args[4], &s->args[5], &s->sp, &s->pc) == 9;
-}
-
-bool blocks_park_signal(pid_t tid) {
-  char status[4096];  // all of it is made for the reader, which takes longer than the rest that is asked of a thread
-  if (!read_line(tid, "status", status, sizeof status)) return true;
-  const char* line = strstr(status, "\nSigBlk:");
-  if (line == nullptr) return true;
-  return ((strtoull(line + 8, nullptr, 16) >> (park_signal() - 1)) & 1) != 0;
-}
-
-// Whether an address is in the static data of the executable or of a library.
-bool is_static(unsigned long address) {
-  const auto find = [](dl_phdr_info* info, size_t, void* data) {
-    const unsigned long at = *static_cast<unsigned long*>(data);
-    for (int i = 0; i < info->dlpi_phnum; i++) {
-      const ElfW(Phdr)& part = info->dlpi_phdr[i];
-      if (part.p_type == PT_LOAD && at - (info->dlpi_addr + part.p_vaddr) < part.p_memsz) return 1;
-    }
-    return 0;
-  };
-  return dl_iterate_phdr(find, &address) != 0;
-}
-
-// Calls in which libuv's pool sits for files and names. None is made with a lock of libc held; V8's helpers make none.
-bool is_plain_io(long number) {
-  switch (number) {
-    case SYS_read: case SYS_pread64: case SYS_readv: case SYS_preadv: case SYS_preadv2:
-    case SYS_write: case SYS_pwrite64: case SYS_writev: case SYS_pwritev: case SYS_pwritev2:
-    case SYS_open: case SYS_openat: case SYS_stat: case SYS_lstat: case SYS_fstat: case SYS_newfstatat: case SYS_statx:
-    case SYS_access: case SYS_getdents64: case SYS_readlink: case SYS_rename: case SYS_link: case SYS_unlink:
-    case SYS_symlink: case SYS_mkdir: case SYS_rmdir: case SYS_truncate: case SYS_ftruncate: case SYS_fsync:
-    case SYS_fdatasync: case SYS_sendfile: case SYS_copy_file_range: case SYS_flock: case SYS_utimensat:
-    case SYS_poll: case SYS_connect: case SYS_recvfrom: case SYS_recvmsg: case SYS_sendto: case SYS_sendmmsg:
-      return true;
-    default:
-      return false;
-  }
-}
-
-Role role_of(const Sleep& s) {
-  switch (s.number) {
-    case SYS_epoll_wait: case SYS_epoll_pwait: case SYS_epoll_pwait2:
-      return Role::kContinue;
-    case SYS_futex:
-      // glibc waits on condition variables and semaphores with FUTEX_WAIT_BITSET; FUTEX_WAIT is a mutex, whose holder
-      // is about to wake it. libuv's pool waits on a condition variable in static data, V8's helpers on ones in the
-      // heap: the pool is started anew by libuv's own pthread_atfork handler, which would not expect old threads.
-      if ((s.args[1] & FUTEX_CMD_MASK) != FUTEX_WAIT_BITSET) return Role::kBusy;
-      return is_static(s.args[0]) ? Role::kLeave : Role::kContinue;
-    case SYS_futex_waitv:
-      return Role::kLeave;  // forklock's waiter thread
-    default:
-      return is_plain_io(s.number) ? Role::kLeave : Role::kBusy;
-  }
-}
-
-std::string describe(const Parked& thread) {
-  char name[32] = "?";
-  if (read_line(thread.tid, "comm", name, sizeof name)) name[strcspn(name, "\n")] = 0;
-  return "thread " + std::to_string(thread.tid) + " (" + name + ")";
-}
-
-std::vector<pid_t> other_threads() {
-  std::vector<pid_t> tids;
-  const pid_t self = static_cast<pid_t>(syscall(SYS_gettid));
-  DIR* directory = opendir("/proc/self/task");
-  if (directory == nullptr) return tids;
-  while (const dirent* entry = readdir(directory)) {
-    const pid_t tid = atoi(entry->d_name);
-    if (tid > 0 && tid != self) tids.push_back(tid);
-  }
-  closedir(directory);
-  return tids;
-}
-
-// A thread of ours that sleeps on shared memory, not on a mutex of this process.
-bool is_own(const Parked& thread) {
-  return strcmp(thread.name, kOwnThread) == 0 &&
-         (thread.sleep.number == SYS_futex_waitv ||
-          (thread.sleep.number == SYS_futex && (thread.sleep.args[1] & FUTEX_PRIVATE_FLAG) == 0));
-}
-
 // Whether threads block the signal that stops them, by tid.
 std::map<pid_t, bool>& masks() {
   static std::map<pid_t, bool> known;
@@ -323,10 +205,7 @@ const char* why_no_helpers() {
     if (prctl(PR_GET_TID_ADDRESS, &address) != 0 || address == nullptr) {
       return "this kernel does not tell a thread's tid address (CONFIG_CHECKPOINT_RESTORE)";
     }
-    char line[256];
-    if (!read_line(static_cast<pid_t>(syscall(SYS_gettid)), "syscall", line, sizeof line)) {
-      return "/proc/self/task/*/syscall cannot be read here";
-    }
+    if (!can_read_sleeps()) return "/proc/self/task/*/syscall cannot be read here";
     return find_names() ? nullptr : "no signal is free to stop threads with";
   }();
   return reason;
@@ -348,10 +227,10 @@ bool Helpers::park(int patience, std::string* reason) {
     // Stopping a thread wakes it, so those that are busy are left to finish. But one that runs JavaScript never does, and
     // only says so when it is asked.
     if ((all_asleep && isolates_.empty()) || now_ns() >= ask_at) {
-      const Outcome outcome = stop(reason);
-      if (outcome == Outcome::kQuiet) return true;
+      stop_all();
+      if (is_quiet()) return true;
       resume();
-      if (outcome == Outcome::kForbidden) return false;
+      if (is_forbidden(reason)) return false;
       ask_at = now_ns() + kAskAgain;
     }
     if (now_ns() > until) return false;
@@ -373,32 +252,29 @@ bool Helpers::look() {
   return all_asleep;
 }
 
-Helpers::Outcome Helpers::stop(std::string* reason) {
-  stop_all();
-  const Outcome outcome = check(reason);
-  // A thread that appeared meanwhile was started by one that did not sleep.
-  if (outcome == Outcome::kQuiet && other_threads().size() != threads_.size()) {
-    *reason = "threads come and go";
-    return Outcome::kBusy;
-  }
-  return outcome;
-}
-
+// From the first signal until all threads are known to be asleep, or go on, nothing here may allocate or free: a thread
+// that was busy may be stopped anywhere, in malloc with its lock for one.
 void Helpers::stop_all() {
   const uint32_t number = attempt.number.load();
-  auto** table = new Parked*[threads_.size() + 1];
-  for (size_t i = 0; i < threads_.size(); i++) table[i] = threads_[i].get();
+  const size_t n = threads_.size();
+  auto** table = new Parked*[n + 1];
+  for (size_t i = 0; i < n; i++) {
+    Parked& thread = *threads_[i];
+    table[i] = &thread;
+    // Masks are set when a thread begins. One that has another one by now does not answer, and is asked for it again.
+    const auto known = masks().try_emplace(thread.tid, false);
+    if (known.second) known.first->second = blocks_signal(thread.tid, park_signal());
+    thread.blocks = known.first->second;
+  }
+  isolates_found_.clear();
+  isolates_found_.reserve(n);
+  finding_ = {};
   attempt.answers.store(0);
   attempt.threads.store(table);
   uint32_t asked = 0;
-  for (uint32_t i = 0; i < threads_.size(); i++) {
+  for (uint32_t i = 0; i < n; i++) {
     Parked& thread = *threads_[i];
-    // Masks are set when a thread begins. One that has another one by now does not answer, and is asked for it again.
-    const auto known = masks().find(thread.tid);
-    const bool blocks = known != masks().end() ? known->second : blocks_park_signal(thread.tid);
-    masks()[thread.tid] = blocks;
-    if (blocks) continue;
-    thread.signalled = signal_thread(thread.tid, number, i);
+    if (!thread.blocks) thread.signalled = signal_thread(thread.tid, number, i);
     asked += thread.signalled;
   }
   const long until = now_ns() + kStopWait;
@@ -406,55 +282,76 @@ void Helpers::stop_all() {
     const uint32_t answers = attempt.answers.load();
     if (answers >= asked) return;
     const long left = until - now_ns();
-    if (left <= 0) {
-      masks().clear();
-      return;  // check() finds out whom it matters for
-    }
+    if (left <= 0) return;  // is_quiet() finds out whom it matters for
     const timespec timeout = in_ns(left);
     futex(&attempt.answers, FUTEX_WAIT, answers, &timeout);
   }
 }
 
-Helpers::Outcome Helpers::check(std::string* reason) {
-  Outcome outcome = Outcome::kQuiet;
+bool Helpers::is_quiet() {
   for (auto& entry : threads_) {
     Parked& thread = *entry;
     const bool stopped = thread.stopped.load() != 0;
     if (stopped && thread.has_isolate) {
-      *reason = describe(thread) + " runs JavaScript: a worker thread cannot be carried over a fork. Terminate the "
-                                   "workers first, or start a Process by the fork server, which has none";
-      outcome = Outcome::kBusy;
-      if (isolates_[thread.tid]++ > kHelperTasks) return Outcome::kForbidden;
+      isolates_found_.push_back(thread.tid);
+      finding_ = {Obstacle::kRunsJavaScript, thread.tid};
       continue;
     }
-    if (stopped && is_own(thread)) thread.role = Role::kLeave;
+    const bool is_own = strcmp(thread.name, kOwnThread) == 0 && waits_on_shared_memory(thread.sleep);
+    if (stopped && is_own) thread.role = Role::kLeave;
     // The kernel goes back by the instruction when it starts a call again after the handler.
     const bool same = thread.sp == thread.sleep.sp &&
                       (thread.pc == thread.sleep.pc || thread.pc == thread.sleep.pc - kSyscallBytes);
     if (thread.role == Role::kLeave && (!stopped || same)) continue;
     if (thread.role == Role::kContinue && stopped && same && thread.tid_address != nullptr) continue;
     if (thread.role == Role::kContinue && !thread.signalled) {
-      // Another thread may have had this tid; and one that was continued a moment ago has yet to get its own mask back.
-      masks().erase(thread.tid);
-      *reason = describe(thread) + " blocks all signals, so it cannot be carried over a fork";
-      outcome = Outcome::kBusy;
-      continue;
+      finding_ = {Obstacle::kBlocksSignals, thread.tid};
+    } else if (finding_.obstacle == Obstacle::kNone) {
+      finding_ = {Obstacle::kBusy, thread.tid};
     }
-    if (outcome == Outcome::kQuiet) *reason = describe(thread) + " has not been found asleep for a while. Wait for long calls in libuv's pool "
-                                                             "(crypto, zlib, dns) to end, and try again";
-    outcome = Outcome::kBusy;
   }
-  return outcome;
+  if (finding_.obstacle != Obstacle::kNone) return false;
+  // All sleep now. A thread that appeared meanwhile was started by one that did not.
+  if (other_threads().size() == threads_.size()) return true;
+  finding_.obstacle = Obstacle::kThreadsComeAndGo;
+  return false;
+}
+
+bool Helpers::is_forbidden(std::string* reason) {
+  // A thread that was to answer and did not may have another signal mask by now.
+  if (!all_answered_) masks().clear();
+  switch (finding_.obstacle) {
+    case Obstacle::kRunsJavaScript:
+      *reason = describe_thread(finding_.tid) +
+                " runs JavaScript: a worker thread cannot be carried over a fork. Terminate the workers first, or start "
+                "a Process by the fork server, which has none";
+      break;
+    case Obstacle::kBlocksSignals:
+      // Another thread may have had this tid; and one that was continued a moment ago has yet to get its own mask back.
+      masks().erase(finding_.tid);
+      *reason = describe_thread(finding_.tid) + " blocks all signals, so it cannot be carried over a fork";
+      break;
+    case Obstacle::kBusy:
+      *reason = describe_thread(finding_.tid) +
+                " has not been found asleep for a while. Wait for long calls in libuv's pool (crypto, zlib, dns) to end, "
+                "and try again";
+      break;
+    default:
+      *reason = "threads come and go";
+  }
+  bool forbidden = false;
+  for (const pid_t tid : isolates_found_) forbidden = isolates_[tid]++ > kHelperTasks || forbidden;
+  return forbidden;
 }
 
 void Helpers::resume() {
-  bool all = true;
-  for (const auto& thread : threads_) all = all && (!thread->signalled || thread->stopped.load() != 0);
+  all_answered_ = true;
+  for (const auto& thread : threads_) all_answered_ = all_answered_ && (!thread->signalled || thread->stopped.load() != 0);
   attempt.number.fetch_add(1);
   Parked** table = attempt.threads.exchange(nullptr);
   attempt.go.fetch_add(1);
   futex(&attempt.go, FUTEX_WAKE, INT_MAX, nullptr);
-  if (all) {
+  if (all_answered_) {
     delete[] table;
     return;
   }

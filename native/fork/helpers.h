@@ -49,13 +49,21 @@ class Helpers {
   int revive();
 
  private:
-  enum class Outcome { kQuiet, kBusy, kForbidden };
+  enum class Obstacle { kNone, kRunsJavaScript, kBlocksSignals, kBusy, kThreadsComeAndGo };
+  struct Finding {
+    Obstacle obstacle = Obstacle::kNone;
+    pid_t tid = 0;
+  };
+
   bool look();
-  Outcome stop(std::string* reason);
   void stop_all();
-  Outcome check(std::string* reason);
+  bool is_quiet();
+  bool is_forbidden(std::string* reason);  // after resume(): why it was not quiet, and whether it never will be
 
   std::vector<std::unique_ptr<Parked>> threads_;
+  Finding finding_;
+  std::vector<pid_t> isolates_found_;
+  bool all_answered_ = true;
   std::map<pid_t, int> isolates_;  // how often a thread was found with one
 };
 

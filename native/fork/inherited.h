@@ -3,7 +3,6 @@
 
 #include <uv.h>
 
-#include <functional>
 #include <vector>
 
 namespace forklock {
@@ -24,10 +23,5 @@ int leave_inherited(uv_loop_t* loop, const Keep& keep);
 
 // Whether the parent had output queued at the fork that made this process.
 bool left_output();
-
-// For a child that has to see the end of its loop by itself. From here on the loop does not end of its own accord;
-// `at_rest` is called whenever it is about to block with no request under way but the parent's, and at most one active
-// handle, of which it gets the number: Node has one handle for all timers, so the parent's timers look like one.
-void watch_for_rest(uv_loop_t* loop, std::function<void(unsigned int handles)> at_rest);
 
 }  // namespace forklock

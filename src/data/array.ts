@@ -14,8 +14,8 @@ import {
   lockDiffers,
   Opened,
   openLock,
+  openWithLock,
   planLock,
-  splitHandle,
 } from '../sync/attached-lock.js';
 import {
   checkType,
@@ -198,14 +198,12 @@ export class SharedArray<T extends TypeName = 'int32'> extends Elements<T> {
 
   /** Opens the array of a handle, with its lock. Error: `ERR_FORKLOCK_INVALID_HANDLE`. */
   static from<T extends TypeName = TypeName>(handle: Handle | string): SharedArray<T> {
-    const [own, ofLock] = splitHandle(handle);
-    const cell = openCell(own, false);
-    try {
-      return new SharedArray<T>(new Opened(cell, openLock(cell, nameAt(cell), ofLock)) as unknown as T, 0);
-    } catch (error) {
-      cell.close();
-      throw error;
-    }
+    return openWithLock(
+      handle,
+      (own) => openCell(own, false),
+      nameAt,
+      (opened) => new SharedArray<T>(opened as unknown as T, 0),
+    );
   }
 
   /** Removes a name; who has the array open keeps it. Returns false when there was no such name. */

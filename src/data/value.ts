@@ -13,8 +13,8 @@ import {
   lockDiffers,
   Opened,
   openLock,
+  openWithLock,
   planLock,
-  splitHandle,
 } from '../sync/attached-lock.js';
 import {
   checkType,
@@ -139,14 +139,12 @@ export class Value<T extends TypeName = 'int32'> extends Single<T> {
 
   /** Opens the value of a handle, with its lock. Error: `ERR_FORKLOCK_INVALID_HANDLE`. */
   static from<T extends TypeName = TypeName>(handle: Handle | string): Value<T> {
-    const [own, ofLock] = splitHandle(handle);
-    const cell = openCell(own, false);
-    try {
-      return new Value<T>(new Opened(cell, openLock(cell, cell.at + WORDS, ofLock)) as unknown as T);
-    } catch (error) {
-      cell.close();
-      throw error;
-    }
+    return openWithLock(
+      handle,
+      (own) => openCell(own, false),
+      (cell) => cell.at + WORDS,
+      (opened) => new Value<T>(opened as unknown as T),
+    );
   }
 
   /** Removes a name; who has the value open keeps it. Returns false when there was no such name. */

@@ -1,10 +1,11 @@
-import { closeSync, openSync } from 'node:fs';
-import { checked } from '../errors.js';
+import { checked, SystemError } from '../errors.js';
 import { native } from '../native.js';
 import { Awaited } from './awaited.js';
-import { keepWatch, unwatch, watch } from './descriptors.js';
+import { blockUntil, keepWatch, unwatch, watch } from './descriptors.js';
 
+const EAGAIN = -11;
 const ECHILD = -10;
+const SIGKILL = 9;
 const ESRCH = -3;
 
 /** The exit code when nobody can know it: the fork server that had to say it is dead. As in Python. */
@@ -83,10 +84,17 @@ export abstract class Child extends Awaited {
 export class OwnChild extends Child {
   constructor(pid: number, pidfd: number, retained: readonly Retained[]) {
     super(pid, pidfd, retained);
-    checked(
-      watch(pidfd, false, () => this.look()),
-      'watching a process',
+    const failed = watch(pidfd, false, () => this.look());
+    if (failed === 0) return;
+    // Nobody could follow it: it is ended, as if it had not been started.
+    native().pidfdSignal(pidfd, SIGKILL);
+    blockUntil(
+      () => native().exitStatus(pidfd, true) !== EAGAIN,
+      () => [pidfd],
+      Number.POSITIVE_INFINITY, // the kernel ends it
     );
+    this.close();
+    throw new SystemError('watching a process', failed);
   }
 
   override look(): boolean {
@@ -107,8 +115,5 @@ export class OwnChild extends Child {
 }
 
 function alwaysReadable(): number {
-  const fd = openSync('/dev/null', 'r');
-  const copy = checked(native().duplicate(fd), 'opening a sentinel');
-  closeSync(fd);
-  return copy;
+  return checked(native().sealedMemory(new Uint8Array(0)), 'opening a sentinel');
 }

@@ -1,6 +1,7 @@
+import { activeChildren } from './children.js';
 import { checkMethod, getAllStartMethods, getStartMethod, type StartMethod } from './methods.js';
 import { type ParentProcess, parentProcess } from './parent.js';
-import { activeChildren, currentProcess, declareOurs, Process } from './process.js';
+import { currentProcess, declareOurs, Process } from './process.js';
 
 class SpawnProcess extends Process {
   static override readonly startMethod = 'spawn';

@@ -1,5 +1,5 @@
+import { children } from './children.js';
 import { nap } from './descriptors.js';
-import { children } from './self.js';
 
 /** How long daemons may take to end by themselves when their parent ends, in ms. */
 const GRACE = 100;
@@ -19,7 +19,7 @@ export function endDaemonsAtExit(): void {
     for (const child of daemons) child.terminate();
     const deadline = performance.now() + GRACE;
     const some = (): boolean => daemons.some((child) => child.isAlive());
-    while (some() && performance.now() < deadline) nap();
+    while (some() && performance.now() < deadline) nap(); // until all have ended, or their time is up
     for (const child of daemons) child.kill();
   });
 }

@@ -1,7 +1,7 @@
 import { ForkUnsafeError } from '../errors.js';
 import { native } from '../native.js';
 import { becomeChild, prepareChild } from './become-child.js';
-import { callFork } from './fork.js';
+import { callFork, type Forked } from './fork.js';
 import { endAtRest } from './rest.js';
 import { leaveImmediate, runningImmediate, silenceParent } from './silence.js';
 
@@ -44,16 +44,16 @@ function whyNoForkInto(): string | undefined {
 }
 
 /**
- * Forks, for start method 'fork'. Returns the child's pid, in the parent only. In the child nothing of the parent's goes
+ * Forks, for start method 'fork'. Returns in the parent only. In the child nothing of the parent's goes
  * on: not the code that called this, nor its timers, connections, servers, pending calls, promises and handlers of
  * `process`. `body` is called from the child's event loop, and the child ends when nothing of its own is left to do.
  */
-export function forkInto(body: () => void): number {
+export function forkInto(body: () => void): Forked {
   const reason = whyNoForkInto();
   if (reason !== undefined) throw new ForkUnsafeError(reason);
   const immediate = runningImmediate();
-  const pid = callFork([], false);
-  if (pid > 0) return pid;
+  const forked = callFork([], false);
+  if (forked.pid > 0) return forked;
   prepareChild(() => {
     dropListeners();
     becomeChild();

@@ -26,15 +26,23 @@ function descriptorOf(value: unknown, what: string): number {
   return fd;
 }
 
-export function callFork(descriptors: readonly number[], listening: boolean): number {
+export interface Forked {
+  /** 0: this is the child. */
+  pid: number;
+  pidfd: number;
+}
+
+const made = new Int32Array(1);
+
+export function callFork(descriptors: readonly number[], listening: boolean): Forked {
   const reason = whyNoFork();
   if (reason !== undefined) throw new ForkUnsafeError(reason);
   rehearse();
-  const pid = native().fork(descriptors, listening, !runsAlone());
+  const pid = native().fork(descriptors, listening, !runsAlone(), made);
   const refusal = pid === EAGAIN ? native().forkRefusal() : '';
   if (refusal !== '') throw new ForkUnsafeError(refusal);
   if (checked(pid, 'fork()') > 0) shareWithChild();
-  return pid;
+  return { pid, pidfd: made[0]! };
 }
 
 /** In a child that goes on with the code that forked. */
@@ -46,15 +54,37 @@ export function goOnAsChild(): void {
   });
 }
 
+/**
+ * fork(2): called once, returns twice. In the parent the child's pid, in the child 0; both go on behind this call.
+ *
+ * - **The child** has a copy of all memory, the main thread, and V8's helper threads (a Solaris `forkall(2)` for these,
+ *   a `fork1` for everything else: libuv's pool starts anew when it is used). What was settled in this turn of the event
+ *   loop happens in both: ticks, promises. Handlers of `process` are copied: they run in both.
+ * - **The parent's** are the timers and immediates that keep a process alive, connections, pending calls, watchers,
+ *   workers, child processes and the IPC channel: in the child nothing of them is called, nor keeps it alive. Sockets
+ *   that listen go on in both, and what `keep` names. Descriptors are shared with their positions in the files.
+ * - **Locks** that the parent holds stay the parent's; so do its pending waits. The child holds nothing and can release
+ *   nothing of it, and forklock's objects are the same ones in both.
+ * - **Put right in the child**: `process.pid`, `Math.random`, what `node:crypto` has made ahead.
+ * - **The end of the child**: it leaves by `_exit(2)`, after its `'exit'` handlers. The parent's event loop reaps it, and
+ *   its status is kept for one `waitpid` or `waitpidAsync`; while the loop is blocked it is a zombie. It does not keep the
+ *   parent alive, and lives on when the parent ends.
+ * - **Time**: it blocks the thread until each helper thread has been seen asleep, for a second at the most, and until the
+ *   child has put its own things in order. Page tables are copied, so it takes longer the larger the process is.
+ *
+ * Errors, after which there is no child: `ERR_FORKLOCK_FORK_UNSAFE`, whose `reason` says what stands in the way: worker
+ * threads, the inspector, a thread that never slept in that second, an unknown machine or C library;
+ * `ERR_FORKLOCK_SYSTEM`, of fork(2) itself, and when the child could not be set up; `ERR_FORKLOCK_INVALID_ARG_TYPE` for
+ * `options` that are no object, and for what `keep` has besides open sockets, servers and descriptors.
+ *
+ * What is whose, and the limits: docs/processes.md.
+ */
 export function fork(options: ForkOptions = {}): number {
   const { keep = [] } = checkObject(options, 'options') as ForkOptions;
   if (!Array.isArray(keep)) throw wrongType('options.keep', 'an array', keep);
   const descriptors = keep.map((value, i) => descriptorOf(value, `options.keep[${i}]`));
-  const pid = callFork(descriptors, true);
-  if (pid === 0) {
-    goOnAsChild();
-  } else {
-    adoptForked(pid);
-  }
-  return pid;
+  const forked = callFork(descriptors, true);
+  if (forked.pid === 0) goOnAsChild();
+  else adoptForked(forked);
+  return forked.pid;
 }

@@ -132,6 +132,7 @@ class ForkServer {
       this.#die();
       return undefined;
     }
+    // Its answer ends this, or its death, which its pidfd shows. The first one waits for what it preloads, too.
     blockUntil(
       () => {
         this.listen();

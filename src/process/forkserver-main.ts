@@ -1,20 +1,21 @@
 import { readFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import { inspect } from 'node:util';
-import { SharedArray } from '../data/array.js';
+import { RawArray, SharedArray } from '../data/array.js';
 import { checked, ForkUnsafeError, SystemError } from '../errors.js';
 import { LARGEST_BLOCK } from '../memory/arena.js';
 import { native } from '../native.js';
 import { begin } from './bootstrap.js';
 import { exitCodeOf } from './child.js';
-import { callFork, goOnAsChild } from './fork.js';
+import { callFork, type Forked, goOnAsChild } from './fork.js';
 import type { Answer, Request, Retirement, Setup } from './forkserver-client.js';
 import { discard, type Header, type Incoming, pack, post, Received, take } from './message.js';
+import { becomeCurrent } from './process.js';
 import { PARENT, program, SOCKET } from './program.js';
 import { rehearse } from './rehearse.js';
 import { becomeSelf, whileImporting } from './self.js';
+import { Spare } from './spare.js';
 import { importModule } from './target.js';
-import { hasOption } from './why-no-fork.js';
 
 const EAGAIN = -11;
 const SIGKILL = 9;
@@ -43,7 +44,6 @@ interface Order {
  * forked at any time. It ends with its client.
  */
 export function beServer(): void {
-  keepCompiled(true);
   becomeSelf({ ...NOBODY, parent: null });
   native().ignoreInterrupt(); // Ctrl-C at a terminal is for the client to answer
   native().adopt(SOCKET);
@@ -57,14 +57,10 @@ export function beServer(): void {
   });
 }
 
-/** V8 throws away compiled functions that have not been called for a while, and the children need those of the server. */
-function keepCompiled(on: boolean): void {
-  if (hasOption('--no-flush-bytecode')) return;
-  process.getBuiltinModule('node:v8').setFlagsFromString(on ? '--no-flush-bytecode' : '--flush-bytecode');
-}
-
 async function prepare(preload: readonly string[]): Promise<void> {
-  await warmUp();
+  for (const module of ['node:net', 'node:tty', 'node:stream', 'node:worker_threads'] as const) {
+    process.getBuiltinModule(module);
+  }
   for (const module of preload) {
     try {
       await whileImporting(module, () => importModule(module)); // as its children: what they look for is where it was found
@@ -72,20 +68,30 @@ async function prepare(preload: readonly string[]): Promise<void> {
       process.stderr.write(`The fork server could not preload ${module}:\n${inspect(error)}\n`);
     }
   }
+  await warmUp();
+  collectGarbage();
 }
 
 /**
- * What most processes do is done once here, so that it is loaded and compiled in all of them: they import, and print.
+ * What all processes do is done once here, so that it is loaded and compiled in all of them; and most can print.
  * Not node:crypto, whose random numbers a child of a fork would have to throw away.
  */
 async function warmUp(): Promise<void> {
-  for (const module of ['node:net', 'node:tty', 'node:stream', 'node:worker_threads'] as const) {
-    process.getBuiltinModule(module);
-  }
   inspect(new Error('x'));
   rehearse();
   await becomeOrdered(order(rehearsal()));
   becomeSelf({ ...NOBODY, parent: null });
+  becomeCurrent(undefined);
+}
+
+/** Else new objects would soon be so many that each child collects them anew, with all its helper threads. */
+function collectGarbage(): void {
+  const { setFlagsFromString } = process.getBuiltinModule('node:v8');
+  const { runInNewContext } = process.getBuiltinModule('node:vm');
+  const given = 'gc' in globalThis;
+  if (!given) setFlagsFromString('--expose-gc');
+  runInNewContext('gc')();
+  if (!given) setFlagsFromString('--no-expose-gc');
 }
 
 /** The message of a process that is to become what this one is, and to do nothing. */
@@ -102,14 +108,14 @@ function rehearsal(): number[] {
     cwd: process.cwd(),
     umask: process.umask(),
   };
-  // Large enough to have a segment of its own, which goes with it.
-  const array = new SharedArray('int8', LARGEST_BLOCK);
-  const message = pack(header, { args: [array], kwargs: undefined, own: {} });
+  // Large enough to have segments of their own, which go with them.
+  const objects = [new SharedArray('int8', LARGEST_BLOCK), new RawArray('int8', 2 * LARGEST_BLOCK)];
+  const message = pack(header, { args: objects, kwargs: undefined, own: {} });
   const descriptors = [message.payload, 1, 2, ...message.segments].map((fd) =>
     checked(native().duplicate(fd), 'rehearsing'),
   );
   discard(message, false);
-  array.close();
+  for (const object of objects) object.close();
   return descriptors;
 }
 
@@ -121,14 +127,24 @@ class Server {
   #alone = false;
   /** Nobody will ask for more processes. */
   #retired = false;
+  #spare: Spare | undefined;
+  /** The last spare has been hired, or could not be made, and somebody has asked for a process since then. */
+  #needsSpare = false;
 
   /** Serves until the client ends. Returns in a forked child, with what that has to become. */
   serve(): Order {
     for (;;) {
-      if ((this.#alone || this.#retired) && this.#wards.size === 0 && this.#unsent.length === 0) process.exit(0);
+      const isLast = this.#alone || this.#retired;
+      if (isLast && this.#wards.size === 0 && this.#unsent.length === 0) process.exit(0);
       const watched = [PARENT, ...(this.#alone ? [] : [SOCKET]), ...this.#wards.keys()];
       const ready = new Uint8Array(watched.length);
-      checked(native().poll(Int32Array.from(watched), ready, this.#unsent.length > 0 ? AGAIN : -1), 'waiting');
+      const hasTime = this.#needsSpare && !isLast;
+      const timeout = hasTime ? 0 : this.#unsent.length > 0 ? AGAIN : -1;
+      const some = checked(native().poll(Int32Array.from(watched), ready, timeout), 'waiting');
+      if (some === 0 && hasTime) {
+        const order = this.#makeSpare();
+        if (order) return order;
+      }
       if (ready[0] === 1) this.#end();
       for (let i = 1; i < watched.length; i++) {
         if (ready[i] === 1 && watched[i] !== SOCKET) this.#reap(watched[i]!);
@@ -151,12 +167,13 @@ class Server {
 
   #fork({ id, daemon }: Request, descriptors: number[]): Order | undefined {
     try {
-      const pid = callFork([], false);
+      const { pid, pidfd } = this.#hire(descriptors) ?? callFork([], false);
+      this.#needsSpare = true;
       if (pid === 0) {
-        this.#becomeChild();
+        goOnAsChild();
+        this.#leave();
         return order(descriptors);
       }
-      const pidfd = checked(native().pidfdOpen(pid), 'opening a pidfd');
       this.#wards.set(pidfd, { id, pidfd, daemon });
       post(SOCKET, { id, pid } satisfies Answer, [pidfd]);
     } catch (error) {
@@ -166,11 +183,31 @@ class Server {
     return undefined;
   }
 
-  #becomeChild(): void {
-    goOnAsChild();
-    keepCompiled(false);
+  #makeSpare(): Order | undefined {
+    this.#needsSpare = false;
+    try {
+      const spare = Spare.fork(() => this.#leave());
+      if (!(spare instanceof Spare)) return order(spare);
+      this.#spare = spare;
+    } catch (error) {
+      refusal(error); // whoever asks for a process is told
+    }
+    return undefined;
+  }
+
+  #hire(descriptors: number[]): Forked | undefined {
+    const spare = this.#spare;
+    this.#spare = undefined;
+    if (spare?.hire(descriptors)) return spare;
+    spare?.bury();
+    return undefined;
+  }
+
+  /** In a child: gives up what is the server's. */
+  #leave(): void {
     native().closeDescriptor(SOCKET);
     for (const pidfd of this.#wards.keys()) native().closeDescriptor(pidfd);
+    this.#spare?.close();
   }
 
   #reap(pidfd: number): void {

@@ -19,7 +19,7 @@ const SHELF = 'forklock.located';
 
 /**
  * Finds out in which module a function was written, by an inspector session of this thread with itself: nothing else
- * knows. A string: why not. It takes some milliseconds, so results are kept.
+ * knows. A string: why not. It takes a session of the inspector, so results are kept.
  */
 export function locate(value: object): Located | string {
   const inspector = process.getBuiltinModule('node:inspector');

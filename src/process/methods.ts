@@ -3,8 +3,8 @@ import { checkBoolean, checkObject } from '../options.js';
 import { whyNoFork } from './why-no-fork.js';
 
 /**
- * How a `Process` comes to be: `'spawn'` starts a fresh node (some 50 ms); `'forkserver'` forks a clean template that
- * has been started once (some milliseconds); `'fork'` forks the running process, with all that it has in memory.
+ * How a `Process` comes to be: `'spawn'` starts a fresh node; `'forkserver'` forks a clean template that has been
+ * started once, which takes a fraction of the time; `'fork'` forks the running process, with all that it has in memory.
  */
 export type StartMethod = 'spawn' | 'forkserver' | 'fork';
 
@@ -55,7 +55,7 @@ export function giveUpServer(reason: string): void {
   if (noServer !== undefined) return;
   noServer = reason;
   process.emitWarning(
-    `the fork server cannot fork, so its processes are started by 'spawn', which takes some 50 ms each: ${reason}`,
+    `the fork server cannot fork, so its processes are started by 'spawn', each in a fresh node: ${reason}`,
     { type: 'ForklockWarning', code: 'FORKLOCK_FORKSERVER_FALLBACK' },
   );
 }

@@ -1,28 +1,18 @@
-import { readFileSync } from 'node:fs';
 import { inspect } from 'node:util';
 import { afterForkInChild } from '../after-fork.js';
-import {
-  ClosedError,
-  checked,
-  ForklockError,
-  ForkUnsafeError,
-  outOfRange,
-  ProcessError,
-  wrongType,
-} from '../errors.js';
+import { ClosedError, checked, ProcessError, wrongType } from '../errors.js';
 import { native } from '../native.js';
 import { checkBoolean, checkObject, checkTimeout, checkWaitOptions, type WaitOptions } from '../options.js';
 import { type Child, OwnChild } from './child.js';
+import { activeChildren, children } from './children.js';
 import { endDaemonsAtExit } from './exit.js';
-
 import { forkInto } from './fork-into.js';
-import { serveChild } from './forkserver-client.js';
-import { type Body, discard, type Header, pack } from './message.js';
-import { getStartMethod, giveUpServer, type StartMethod, serverGivenUp } from './methods.js';
+import { launch, type Role } from './launch.js';
+import type { Body, Header } from './message.js';
+import { getStartMethod, type StartMethod } from './methods.js';
 import { closeStdin, endWithParent, runHere } from './run.js';
-import { becomeSelf, children, countAnew, moduleBeingImported, nextIdentity, pidfdOfSelf, self } from './self.js';
-import { spawnChild } from './spawn.js';
-import { load, placeAt, placeOf, type Target } from './target.js';
+import { becomeSelf, countAnew, nextIdentity, pidfdOfSelf, refuseWhileImporting, self } from './self.js';
+import { checkTarget, load, placeAt, placeOf, type Target } from './target.js';
 
 export interface ProcessOptions {
   /** What `run()` calls in the new process. */
@@ -165,33 +155,12 @@ export class Process {
 
   #launch(method: StartMethod): Child {
     if (method === 'fork') return this.#fork();
-    const header = this.#header(method);
-    const message = pack(header, { args: this.#args, kwargs: this.#kwargs, own: { ...(this as object) } });
-    let sent = false;
-    try {
-      const child = this.#send(method, header, message);
-      sent = true;
-      return child;
-    } finally {
-      discard(message, sent);
-    }
-  }
-
-  #send(method: StartMethod, header: Header, message: ReturnType<typeof pack>): Child {
-    if (method === 'forkserver' && !serverGivenUp()) {
-      try {
-        return serveChild(message, header);
-      } catch (error) {
-        if (!(error instanceof ForkUnsafeError)) throw error;
-        giveUpServer(error.reason);
-      }
-    }
-    return spawnChild(message, header.env);
+    return launch(method, this.#role(), { args: this.#args, kwargs: this.#kwargs, own: { ...(this as object) } });
   }
 
   #fork(): OwnChild {
     const parent = { pid: native().getpid(), name: self().name, pidfd: checked(pidfdOfSelf(), 'opening a pidfd') };
-    const pid = forkInto(() => {
+    const { pid, pidfd } = forkInto(() => {
       this.#state = 'current';
       this.#creator = native().getpid();
       becomeSelf({ name: this.#name, identity: this.#identity, daemon: this.#daemon, authkey: this.#authkey, parent });
@@ -201,27 +170,19 @@ export class Process {
       if (this.#daemon) endWithParent(parent, true);
       void runHere(this);
     });
-    return new OwnChild(pid, checked(native().pidfdOpen(pid), 'opening a pidfd'), []);
+    return new OwnChild(pid, pidfd, []);
   }
 
-  #header(method: StartMethod): Header {
+  #role(): Role {
     const target = this.#target;
     const Class = this.constructor as typeof Process;
-    const server = method === 'forkserver';
     return {
       name: this.#name,
       identity: this.#identity,
       daemon: this.#daemon,
-      tied: !server && process.getBuiltinModule('node:worker_threads').isMainThread,
       authkey: this.#authkey,
-      parent: { pid: native().getpid(), name: self().name },
-      argv: process.argv.slice(2),
-      execArgv: process.execArgv,
-      env: { ...process.env } as Record<string, string>,
       target: target && (typeof target === 'function' ? placeOf(target, 'the target') : placeAt(target)),
       class: isOurs(Class) ? undefined : placeOf(Class, 'the class'),
-      cwd: process.cwd(),
-      umask: server ? umask() : 0,
     };
   }
 
@@ -394,45 +355,7 @@ export function currentProcess(): Process {
   return current;
 }
 
-/** The processes that this thread has started and that have not ended. Reaps those that have. */
-export function activeChildren(): Process[] {
-  for (const child of [...children]) child.isAlive();
-  return [...children];
-}
-
 function checkName(name: unknown): string {
   if (typeof name !== 'string') throw wrongType('name', 'a string', name);
   return name;
-}
-
-function checkTarget(target: unknown): void {
-  if (Array.isArray(target)) {
-    const [module, name] = target;
-    if (target.length !== 2) throw outOfRange('target', 'a function or [module, name]', target);
-    if (typeof module !== 'string' && !(module instanceof URL))
-      throw wrongType('target[0]', 'a URL or a string', module);
-    if (typeof name !== 'string') throw wrongType('target[1]', 'the name of an export', name);
-  } else if (typeof target !== 'function') {
-    throw wrongType('target', 'a function or [module, name]', target);
-  }
-}
-
-/** As Python's "bootstrapping phase" error: it would start processes without end. */
-function refuseWhileImporting(title: string): void {
-  const module = moduleBeingImported();
-  if (module === undefined) return;
-  throw new ProcessError(
-    `${title} would be started while ${module} is imported in a new process, for a function in it: so each process ` +
-      'would start another one. What only the program itself shall do, and not who imports it, belongs in ' +
-      '`if (parentProcess() === null) { … }`',
-  );
-}
-
-/** Reading it with process.umask() would change it for a moment, also for other threads. */
-function umask(): number {
-  const status = readFileSync('/proc/self/status', 'latin1');
-  const found = /^Umask:\s*([0-7]+)/m.exec(status);
-  if (!found)
-    throw new ForklockError('ERR_FORKLOCK_UNSUPPORTED_PLATFORM', '/proc/self/status has no Umask (Linux < 4.7)');
-  return Number.parseInt(found[1]!, 8);
 }

@@ -1,5 +1,5 @@
+import { ProcessError } from '../errors.js';
 import { native } from '../native.js';
-import type { Process } from './process.js';
 
 /** Who made this process: its main process has none. */
 export interface Parent {
@@ -24,9 +24,6 @@ const KEY = 'forklock.process';
 
 let known: Self | undefined;
 let made = 0;
-
-/** The processes that this thread has started and whose end nobody has seen yet. */
-export const children = new Set<Process>();
 
 /** While the module of a target, or one to preload, is imported: its name. A process that is started then never ends to start. */
 let imported: string | undefined;
@@ -59,10 +56,6 @@ export function nextIdentity(): readonly number[] {
   return [...self().identity, ++made];
 }
 
-export function moduleBeingImported(): string | undefined {
-  return imported;
-}
-
 export async function whileImporting<T>(module: string, body: () => Promise<T>): Promise<T> {
   imported = module;
   try {
@@ -70,6 +63,16 @@ export async function whileImporting<T>(module: string, body: () => Promise<T>):
   } finally {
     imported = undefined;
   }
+}
+
+/** As Python's "bootstrapping phase" error: it would start processes without end. */
+export function refuseWhileImporting(title: string): void {
+  if (imported === undefined) return;
+  throw new ProcessError(
+    `${title} would be started while ${imported} is imported in a new process, for a function in it: so each process ` +
+      'would start another one. What only the program itself shall do, and not who imports it, belongs in ' +
+      '`if (parentProcess() === null) { … }`',
+  );
 }
 
 let ownPidfd: { pid: number; fd: number } | undefined;

@@ -7,6 +7,8 @@ import { AS_PROCESS, program } from './program.js';
 import { pidfdOfSelf } from './self.js';
 
 const ends = new Int32Array(2);
+const EAGAIN = -11;
+const made = new Int32Array(1);
 const DEV_NULL = -1;
 
 export interface Program {
@@ -30,14 +32,9 @@ export function startProgram(
     before(ours);
     const argv = [process.execPath, ...options, ...inheritedArguments(), program.file, as];
     const descriptors = Int32Array.of(DEV_NULL, 1, 2, theirs, parent);
-    const pid = native().spawnProgram(process.execPath, argv, startingEnvironment(env), descriptors);
-    if (pid < 0) throw new SystemError(`starting ${process.execPath}`, pid);
-    const pidfd = native().pidfdOpen(pid); // nobody but us reaps it, so this is it
-    if (pidfd < 0) {
-      process.kill(pid, 'SIGKILL');
-      throw new SystemError('opening a pidfd', pidfd);
-    }
-    return { pid, pidfd, socket: ours };
+    const pid = native().spawnProgram(process.execPath, argv, startingEnvironment(env), descriptors, made);
+    checked(pid, `starting ${process.execPath}`);
+    return { pid, pidfd: made[0]!, socket: ours };
   } catch (error) {
     native().closeDescriptor(ours);
     throw error;
@@ -52,7 +49,8 @@ export function startProgram(
  */
 export function spawnChild(message: Message, env: Record<string, string>): OwnChild {
   const { pid, pidfd, socket } = startProgram(AS_PROCESS, env, (to) => {
-    post(to, {}, [message.payload, ...message.segments]);
+    // Nobody reads yet, so all of it has to fit.
+    if (!post(to, {}, [message.payload, ...message.segments], 0)) throw new SystemError('sending to a process', EAGAIN);
   });
   native().closeDescriptor(socket); // what is in it stays in it
   return new OwnChild(pid, pidfd, message.retained);

@@ -116,3 +116,16 @@ export async function load({ module, name }: Place): Promise<unknown> {
   }
   return value;
 }
+
+/** Of a target that a user gave. */
+export function checkTarget(target: unknown): void {
+  if (Array.isArray(target)) {
+    const [module, name] = target;
+    if (target.length !== 2) throw outOfRange('target', 'a function or [module, name]', target);
+    if (typeof module !== 'string' && !(module instanceof URL))
+      throw wrongType('target[0]', 'a URL or a string', module);
+    if (typeof name !== 'string') throw wrongType('target[1]', 'the name of an export', name);
+  } else if (typeof target !== 'function') {
+    throw wrongType('target', 'a function or [module, name]', target);
+  }
+}

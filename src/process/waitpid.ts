@@ -1,6 +1,5 @@
 import { afterForkInChild } from '../after-fork.js';
-import { checked, ForklockError } from '../errors.js';
-import { native } from '../native.js';
+import { ForklockError } from '../errors.js';
 import { checkInteger, checkObject, checkTimeout, checkWaitOptions, type WaitOptions } from '../options.js';
 import { OwnChild } from './child.js';
 
@@ -34,8 +33,8 @@ afterForkInChild((rehearsing) => {
 });
 
 /** From here on the child of a fork() is reaped when it ends, and `waitpid` knows it. It does not keep the event loop alive. */
-export function adoptForked(pid: number): void {
-  const child = new OwnChild(pid, checked(native().pidfdOpen(pid), `watching process ${pid}`), []);
+export function adoptForked({ pid, pidfd }: { pid: number; pidfd: number }): void {
+  const child = new OwnChild(pid, pidfd, []);
   forked.get(pid)?.close(); // ended long ago: its pid was given out again
   forked.delete(pid);
   ended.delete(pid);

@@ -88,8 +88,25 @@ export function openLock(cell: Cell, nameAt: number, part: string | undefined): 
   return stored.startsWith('r') ? new RLock({ name }) : new Lock({ name });
 }
 
+/** Opens what a handle names with its lock, as `make` then has it; `nameAt` is where the object's own words end. */
+export function openWithLock<T>(
+  handle: unknown,
+  open: (own: string) => Cell,
+  nameAt: (cell: Cell) => number,
+  make: (opened: Opened) => T,
+): T {
+  const [own, ofLock] = splitHandle(handle);
+  const cell = open(own);
+  try {
+    return make(new Opened(cell, openLock(cell, nameAt(cell), ofLock)));
+  } catch (error) {
+    cell.close();
+    throw error;
+  }
+}
+
 /** Splits the handle of an object and of its lock. */
-export function splitHandle(handle: unknown): [own: string, ofLock: string | undefined] {
+function splitHandle(handle: unknown): [own: string, ofLock: string | undefined] {
   if (typeof handle !== 'string') throw wrongType('handle', 'a handle (string)', handle);
   const [own, ofLock, ...rest] = handle.split('+');
   if (rest.length > 0) throw new HandleError('expected at most two parts in a handle');

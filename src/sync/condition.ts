@@ -24,8 +24,8 @@ import {
   lockDiffers,
   Opened,
   openLock,
+  openWithLock,
   planLock,
-  splitHandle,
 } from './attached-lock.js';
 import { AwaitSignal, cancel, enter, notify, RECORD_WORDS, type Signals, use } from './core/signals.js';
 import type { Lock } from './lock.js';
@@ -91,14 +91,12 @@ export class Condition extends Lockable {
 
   /** Opens the condition of a handle, with its lock. Error: `ERR_FORKLOCK_INVALID_HANDLE`. */
   static from(handle: Handle | string): Condition {
-    const [own, ofLock] = splitHandle(handle);
-    const cell = Cell.open(own, ['condition']);
-    try {
-      return new Condition(new Opened(cell, openLock(cell, cell.at + WORDS, ofLock)) as unknown as Lock);
-    } catch (error) {
-      cell.close();
-      throw error;
-    }
+    return openWithLock(
+      handle,
+      (own) => Cell.open(own, ['condition']),
+      (cell) => cell.at + WORDS,
+      (opened) => new Condition(opened as unknown as Lock),
+    );
   }
 
   /** Removes a name; who has the condition open keeps it. Returns false when there was no such name. */

@@ -161,7 +161,6 @@ class PendingWait {
   forget(): void {
     clearTimeout(this.#timer);
     clearTimeout(this.#again);
-    if (this.#signal) offAbort(this.#signal, this);
     this.#cell.release();
   }
 

@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os';
 import type { Memory } from '../memory/words.js';
 
 /**
- * A sleep and a wake across processors cost some 30 µs, so a short look around comes first: about 2 µs, only while
+ * A sleep and a wake across processors cost some 30 µs (bench/async.mjs), so a far shorter look comes first: only while
  * nobody sleeps yet (then queueing up is fairer), and never with a single processor, where the owner could not run.
  */
 const ROUNDS = availableParallelism() > 1 ? 100 : 0;
@@ -29,7 +29,7 @@ export const spinUntilSome = (m: Memory, at: number, bits: number): boolean => s
 
 let sink = 0;
 
-/** About 20 ns without touching the contended line, where `Atomics.pause` is missing (Node < 24). */
+/** A moment without touching the contended line, where `Atomics.pause` is missing (Node < 24). */
 function relax(): void {
   for (let i = 0; i < 20; i++) sink = (sink + i) | 0;
 }

@@ -1,5 +1,9 @@
+import { rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { ALONE } from '../support/forked.js';
+import { program } from '../support/program.js';
 import { script } from '../support/script.js';
 
 const ended = { exitCode: 0, signal: null };
@@ -126,18 +130,6 @@ const connected = `
   socket.setEncoding('utf8');
 `;
 
-/** Runs a program whose parts are texts. */
-function program(source: string, execArgv: string[] = []) {
-  return script(
-    (scope, source) => {
-      const { AsyncFunction } = { AsyncFunction: (async () => {}).constructor as FunctionConstructor };
-      return AsyncFunction('scope', `const { forklock, fs, print, require, Worker } = scope; ${source}`)(scope);
-    },
-    [source],
-    { execArgv },
-  );
-}
-
 describe.each([
   ['carried', []],
   ['alone', ALONE],
@@ -163,7 +155,7 @@ describe.each([
       over.set();
       print({ heard, child: await waitpidAsync(child) });
     `,
-      execArgv,
+      { execArgv },
     );
     expect({ stderr, code }).toEqual({ stderr: '', code: 0 });
     expect(printed).toMatchObject([
@@ -186,7 +178,7 @@ describe.each([
       await waitpidAsync(client);
       print({ status });
     `,
-      execArgv,
+      { execArgv },
     );
     expect({ stderr, code }).toEqual({ stderr: '', code: 0 });
     expect(printed.filter((line) => line.closed !== undefined)).toEqual([{ closed: true }]);
@@ -208,7 +200,7 @@ describe.each([
       await waitpidAsync(client);
       print({ heard, status });
     `,
-      execArgv,
+      { execArgv },
     );
     expect({ stderr, code }).toEqual({ stderr: '', code: 0 });
     expect(printed).toMatchObject([{ client: 'still here' }, { heard: 'from client', status: ended }]);
@@ -228,7 +220,7 @@ describe.each([
       socket.destroy();
       print({ statuses: await Promise.all([client, child].map((pid) => waitpidAsync(pid))) });
     `,
-      execArgv,
+      { execArgv },
     );
     expect({ stderr, code }).toEqual({ stderr: '', code: 0 });
     expect(printed).toContainEqual({ heard: 'from client' });
@@ -296,7 +288,7 @@ describe.each([
       writeFileSync(folder + '/fifo', 'text');
       rmSync(folder, { recursive: true });
     `,
-      execArgv,
+      { execArgv },
     );
     expect({ stderr, code }).toEqual({ stderr: '', code: 0 });
     const lines = printed.filter(Array.isArray);
@@ -314,15 +306,16 @@ describe.each([
     const { printed, stderr, code } = await program(
       `
       const parent = process.pid;
-      for (let i = 0; i < 50; i++) fs.stat('/', () => count++);
+      const folder = fs.mkdtempSync(require('node:os').tmpdir() + '/forklock-');
+      process.on('exit', () => process.pid === parent && fs.rmSync(folder, { recursive: true }));
+      for (let i = 0; i < 50; i++) fs.mkdir(folder + '/' + i, () => count++);
       let count = 0;
-      // Its own threads do them meanwhile, whose results wait in the loop.
-      require('node:child_process').execFileSync('sleep', ['0.2']);
+      while (fs.readdirSync(folder).length < 50); // the pool's threads do them meanwhile, and the results wait in the loop
       const child = forklock.fork();
       process.on('exit', () => print([process.pid === parent ? 'parent' : 'child', count]));
       if (child > 0) await forklock.waitpidAsync(child);
     `,
-      execArgv,
+      { execArgv },
     );
     expect({ printed, stderr, code }).toEqual({
       printed: [
@@ -350,7 +343,7 @@ describe.each([
       process.on('exit', () => print([process.pid === parent ? 'parent' : 'child', did.sort()]));
       if (child > 0) await forklock.waitpidAsync(child);
     `,
-      execArgv,
+      { execArgv },
     );
     expect({ stderr, code }).toEqual({ stderr: '', code: 0 });
     const copies = ['microtask', 'own', 'tick', 'unreferenced'];
@@ -372,7 +365,7 @@ describe.each([
       process.on('exit', () => print([process.pid === parent ? 'parent' : 'child', beats]));
       if (child > 0) await forklock.waitpidAsync(child);
     `,
-      execArgv,
+      { execArgv },
     );
     expect({ printed, stderr, code }).toEqual({
       printed: [
@@ -411,7 +404,7 @@ describe.each([
       await new Promise((resolve) => cat.once('close', resolve));
       fs.rmSync(folder, { recursive: true });
     `,
-      execArgv,
+      { execArgv },
     );
     expect({ stderr, code }).toEqual({ stderr: '', code: 0 });
     expect(printed.sort()).toEqual([0, ['parent', 'exit'], ['parent', 'from parent'], ['parent', 'watch']].sort());
@@ -574,21 +567,22 @@ describe('standard input', () => {
   });
 
   test("is the parent's when the parent reads it, and does not keep the child alive", async () => {
+    const go = join(tmpdir(), `forklock-test-${process.pid}`);
     const { printed, stderr, code } = await script(
-      async ({ forklock, print }) => {
+      async ({ forklock, fs, print }, go) => {
         const parent = process.pid;
         process.stdin.setEncoding('utf8').on('data', (data) => {
           print([process.pid === parent ? 'parent' : 'child', data]);
-          forked.set();
         });
-        const forked = new forklock.Event();
         const pid = forklock.fork();
         if (pid === 0) return;
         print((await forklock.waitpidAsync(pid))!.exitCode);
+        fs.writeFileSync(go, ''); // now there is something to read
       },
-      [],
-      { under: ['sh', '-c', '(sleep 0.5; echo text) | "$@"', 'sh'] },
+      [go] as const,
+      { under: ['sh', '-c', '(until [ -e "$0" ]; do sleep 0.01; done; echo text) | "$@"', go] },
     );
+    rmSync(go);
     expect({ printed, stderr, code }).toEqual({ printed: [0, ['parent', 'text\n']], stderr: '', code: 0 });
   });
 });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { script } from '../support/script.js';
+import { program as run } from '../support/program.js';
 
 const ended = { exitCode: 0, signal: null };
 
@@ -14,18 +14,7 @@ const exclusive: Record<string, string> = {
 };
 
 async function program(source: string) {
-  const result = await script(
-    (scope, source) => {
-      const AsyncFunction = (async () => {}).constructor as FunctionConstructor;
-      return AsyncFunction(
-        'scope',
-        `const { forklock, fs, print, require, Worker } = scope;
-        const { Barrier, Condition, Event, Lock, RLock, RWLock, Semaphore, RawArray, RawValue, Value, fork, waitpid, waitpidAsync } = forklock;
-        ${source}`,
-      )(scope);
-    },
-    [source],
-  );
+  const result = await run(source);
   // What forklock says when the owner of a lock has died, which is not the matter here.
   const stderr = result.stderr.replace(/^.*\[FORKLOCK_OWNER_DIED\].*\n|^\(Use .node --trace-warnings.*\n/gm, '');
   return { ...result, stderr };

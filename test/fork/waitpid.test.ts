@@ -1,27 +1,16 @@
 import { fork, waitpid, waitpidAsync } from 'forklock';
 import { describe, expect, test } from 'vitest';
-import { script } from '../support/script.js';
+import { program as run } from '../support/program.js';
 
-function program(source: string, options = {}) {
-  return script(
-    (scope, source) => {
-      const AsyncFunction = (async () => {}).constructor as FunctionConstructor;
-      return AsyncFunction(
-        'scope',
-        `const { forklock, fs, print, require, Worker } = scope;
-        const { Event, Lock, fork, waitpid, waitpidAsync } = forklock;
-        const caught = (error) => error.code ?? error.name ?? error;
-        const state = (pid) => /^State:\\s+(\\w)/m.exec(fs.readFileSync('/proc/' + pid + '/status', 'utf8'))[1];
-        const exists = (pid) => fs.existsSync('/proc/' + pid);
-        const child = (body) => { const pid = fork(); if (pid === 0) { body?.(); process.exit(); } return pid; };
-        const turn = () => new Promise((resolve) => setImmediate(resolve));
-        ${source}`,
-      )(scope);
-    },
-    [source],
-    options,
-  );
-}
+const program = (source: string) =>
+  run(`
+    const caught = (error) => error.code ?? error.name ?? error;
+    const state = (pid) => /^State:\\s+(\\w)/m.exec(fs.readFileSync('/proc/' + pid + '/status', 'utf8'))[1];
+    const exists = (pid) => fs.existsSync('/proc/' + pid);
+    const child = (body) => { const pid = fork(); if (pid === 0) { body?.(); process.exit(); } return pid; };
+    const turn = () => new Promise((resolve) => setImmediate(resolve));
+    ${source}
+  `);
 
 describe.each([
   ['waitpid()', 'waitpid(pid, {})'],
@@ -29,14 +18,14 @@ describe.each([
 ])('%s', (_, wait) => {
   test('says the exit code', async () => {
     const { printed, stderr } = await program(`
-      for (const code of [0, 1, 255]) {
+      for (const code of [0, 1, 255, 300]) {
         const pid = child(() => process.exit(code));
         const status = ${wait};
         print({ ...status, pid: status.pid === pid });
       }
     `);
     expect({ printed, stderr }).toEqual({
-      printed: [0, 1, 255].map((exitCode) => ({ pid: true, exitCode, signal: null })),
+      printed: [0, 1, 255, 44].map((exitCode) => ({ pid: true, exitCode, signal: null })),
       stderr: '',
     });
   });
@@ -286,4 +275,28 @@ describe('in a process that has not forked', () => {
       expect(() => fork(options as object)).toThrow(expect.objectContaining({ code: 'ERR_FORKLOCK_INVALID_ARG_TYPE' }));
     }
   });
+});
+
+test("an abort in another child of the process that waits does not end that one's wait there", async () => {
+  const { printed, stderr, code } = await program(`
+    const aborter = new AbortController();
+    const event = new Event();
+    const waited = child(() => event.wait());
+    const outcome = (what) => [() => print([process.pid === parent, 'ended', what]), () => print([process.pid === parent, 'aborted', what])];
+    const parent = process.pid;
+    const wait = waitpidAsync(waited, { signal: aborter.signal }).then(...outcome('of the parent'));
+    const pid = fork();
+    if (pid === 0) {
+      const own = new Event().waitAsync({ signal: aborter.signal }).then(...outcome('of the child'));
+      aborter.abort();
+      await own;
+      await turn();
+      process.exit(3);
+    }
+    print(waitpid(pid).exitCode);
+    event.set();
+    await wait;
+  `);
+  expect({ stderr, code }).toEqual({ stderr: '', code: 0 });
+  expect(printed).toEqual([[false, 'aborted', 'of the child'], 3, [true, 'ended', 'of the parent']]);
 });

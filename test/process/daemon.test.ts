@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { METHODS, TARGETS } from '../support/processes.js';
+import { isThere, METHODS, TARGETS } from '../support/processes.js';
 import { type ScriptScope, script } from '../support/script.js';
 
 /**
@@ -84,18 +84,22 @@ describe.each(METHODS)('%s', (method) => {
     const { printed, stderr } = await script(
       async ({ forklock, print, fs }, method, url) => {
         for (const death of ['SIGKILL', 'exit']) {
-          const [pid, ready, done] = [new forklock.Value('int32'), new forklock.Event(), new forklock.Event()];
+          const [pid, ppid] = [new forklock.Value('int32'), new forklock.Value('int32')];
+          const [ready, asked, answered] = [new forklock.Event(), new forklock.Event(), new forklock.Event()];
           const parent = new (forklock.getContext('spawn').Process)({
             target: [url, 'leavesDaemon'],
-            args: [method, 'waitForAs', pid, ready, death, false, done],
+            args: [method, 'answersAs', pid, ready, death, false, ppid, asked, answered],
           });
           parent.start();
           ready.wait(15_000);
           if (death === 'SIGKILL') parent.kill();
           parent.join();
-          await new Promise((resolve) => setTimeout(resolve, 100));
-          print([parent.exitCode, fs.existsSync(`/proc/${pid.value}`)]);
-          done.set();
+          // Whoever would have ended it with its parent has done so when it has another one.
+          const now = (): number =>
+            Number(/^PPid:\s+(\d+)/m.exec(fs.readFileSync(`/proc/${pid.value}/status`, 'utf8'))![1]);
+          while (now() === ppid.value) await new Promise((resolve) => setTimeout(resolve, 1));
+          asked.set();
+          print([parent.exitCode, answered.wait(10_000)]);
           while (
             fs.existsSync(`/proc/${pid.value}`) &&
             !fs.readFileSync(`/proc/${pid.value}/stat`, 'utf8').includes(') Z')
@@ -161,18 +165,27 @@ test('a daemon that a worker started ends with the process, and not with the wor
   const { printed, stderr } = await script(
     async ({ forklock, print, fs, Worker }, url) => {
       for (const method of ['spawn', 'forkserver']) {
-        const [pid, ready] = [new forklock.Value('int32'), new forklock.Event()];
+        const [pid, ppid] = [new forklock.Value('int32'), new forklock.Value('int32')];
+        const [ready, asked, answered] = [new forklock.Event(), new forklock.Event(), new forklock.Event()];
         const worker = new Worker(
-          `const { workerData: [method, url, pid, ready] } = require('node:worker_threads');
+          `const { workerData: [method, url, pid, ppid, ...events] } = require('node:worker_threads');
            const { Event, Value, getContext } = require(${JSON.stringify(process.cwd())} + '/dist/forklock.js');
-           const p = new (getContext(method).Process)({ target: [url, 'stayAs'], args: [Value.from(pid), Event.from(ready)], daemon: true });
-           p.start();`,
-          { eval: true, workerData: [method, url, pid.handle, ready.handle] },
+           const [ready, asked, answered] = events.map((handle) => Event.from(handle));
+           const args = [Value.from(pid), ready, Value.from(ppid), asked, answered];
+           new (getContext(method).Process)({ target: [url, 'answersAndStaysAs'], args, daemon: true }).start();`,
+          {
+            eval: true,
+            workerData: [method, url, ...[pid, ppid, ready, asked, answered].map(({ handle }) => handle)],
+          },
         );
         await new Promise((resolve) => worker.once('exit', resolve));
-        print([ready.wait(15_000), fs.existsSync(`/proc/${pid.value}`)]);
-        await new Promise((resolve) => setTimeout(resolve, 100));
-        print(fs.existsSync(`/proc/${pid.value}`) ? pid.value : null);
+        const isReady = ready.wait(15_000);
+        // The end of the worker woke its fork server; when that sleeps again, it has done what it does about it.
+        const asleep = (pid: number): boolean => fs.readFileSync(`/proc/${pid}/stat`, 'latin1').includes(') S ');
+        while (method === 'forkserver' && !asleep(ppid.value)) await new Promise((resolve) => setTimeout(resolve, 1));
+        asked.set();
+        print([isReady, answered.wait(10_000)]);
+        print(pid.value);
       }
       process.on('exit', () => process.kill(process.pid, 'SIGKILL'));
     },
@@ -188,12 +201,3 @@ test('a daemon that a worker started ends with the process, and not with the wor
     await expect.poll(() => isThere(pid), { timeout: 5_000, interval: 5 }).toBe(false);
   }
 });
-
-function isThere(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}

@@ -140,6 +140,49 @@ describe.each(METHODS)('%s', (method) => {
       `${title} { name: '${title}-3', state: 'closed' }`,
     ]);
   });
+
+  // Whatever the number of free descriptors: one of the steps fails, or none does, and no child is left that nobody knows.
+  test('start() with too few descriptors left starts nothing, and works again', async () => {
+    const { printed, stderr, code } = await script(
+      ({ forklock, fs, print }, method, url) => {
+        const { Process } = forklock.getContext(method);
+        const attempt = (): number | string => {
+          const p = new Process({ target: [url, 'nothing'], args: [event] });
+          try {
+            p.start();
+          } catch (error) {
+            return (error as { code: string }).code;
+          }
+          p.join();
+          const { exitCode } = p;
+          p.close();
+          return exitCode!;
+        };
+        const event = new forklock.Event();
+        const children = () => fs.readFileSync(`/proc/self/task/${process.pid}/children`, 'utf8').trim().split(' ');
+        attempt();
+        const before = children().length;
+        const open: number[] = [];
+        try {
+          for (;;) open.push(fs.openSync('/dev/null', 'r'));
+        } catch {}
+        const outcomes: (number | string)[] = [];
+        while (outcomes.at(-1) !== 0 && open.length > 0) {
+          outcomes.push(attempt());
+          fs.closeSync(open.pop()!);
+        }
+        for (const fd of open) fs.closeSync(fd);
+        print([...new Set(outcomes)]);
+        print(outcomes.length > 2);
+        print(children().length - before);
+        print(attempt());
+      },
+      [method, TARGETS] as const,
+      { under: ['sh', '-c', 'ulimit -n 70; exec "$@"', 'sh'] },
+    );
+    expect({ stderr, code }).toEqual({ stderr: '', code: 0 });
+    expect(printed).toEqual([['ERR_FORKLOCK_SYSTEM', 0], true, 0, 0]);
+  });
 });
 
 test('arguments of the constructor are checked', async () => {

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { TARGETS } from '../support/processes.js';
+import { isThere, TARGETS } from '../support/processes.js';
 import { script } from '../support/script.js';
 
 const scratch = mkdtempSync(join(tmpdir(), 'forklock-test-'));
@@ -73,16 +73,17 @@ test('children that crash leave it as it is', async () => {
         p.join();
         print(p.exitCode);
       }
-      const last = new forklock.Process({ target: [url, 'waitFor'], args: [event] });
+      const go = new forklock.Event();
+      const last = new forklock.Process({ target: [url, 'waitFor'], args: [go] });
       last.start();
-      print([first.isAlive(), server(last) === same, last.join(), last.exitCode]);
+      print([first.isAlive(), server(last) === same, go.set(), last.join(), last.exitCode]);
       first.kill();
       print([first.join(), first.exitCode]);
     },
     [TARGETS] as const,
   );
   expect(stderr).toBe('');
-  expect(printed).toEqual([-11, -9, -6, -4, [true, true, true, 0], [true, -9]]);
+  expect(printed).toEqual([-11, -9, -6, -4, [true, true, null, true, 0], [true, -9]]);
 });
 
 test('a server that is killed is replaced; its children go on, and end with 255', async () => {
@@ -110,7 +111,7 @@ test('a server that is killed is replaced; its children go on, and end with 255'
         print([after.join(), after.exitCode, before.isAlive(), fs.existsSync(`/proc/${killed}`)]);
         if (form === 'loop') {
           // Nobody asks: the parent's event loop lives until it has ended, and the exit handler sees how.
-          setTimeout(() => event.set(), 20);
+          setImmediate(() => event.set());
           process.prependListener('exit', () => print([before.isAlive(), before.exitCode, daemon.isAlive()]));
         } else {
           event.set();
@@ -289,12 +290,3 @@ test('many that end at once, while nobody listens', async () => {
   expect(stderr).toBe('');
   expect(printed).toEqual([true, true]);
 });
-
-function isThere(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}

@@ -60,7 +60,11 @@ describe.each(METHODS)('%s', (method) => {
         const event = new forklock.Event();
         const p = new (forklock.getContext(method).Process)({ target: [url, 'waitFor'], args: [event] });
         p.start();
-        setTimeout(() => event.set(), 50);
+        const look = setInterval(() => {
+          if (event.waiting === 0) return;
+          clearInterval(look);
+          event.set();
+        }, 1);
         process.on('exit', () => print([p.isAlive(), p.exitCode, fs.existsSync(`/proc/${p.pid}`)]));
       },
       [method, TARGETS] as const,
@@ -74,14 +78,17 @@ describe.each(METHODS)('%s', (method) => {
       ({ forklock, print }, method, url) => {
         const { Process } = forklock.getContext(method);
         const event = new forklock.Event();
-        const [a, b] = ['waitFor', 'stay'].map((name) => {
-          const p = new Process({ target: [url, name], args: [event], daemon: true });
-          p.start();
-          return p;
-        });
-        void a!.joinAsync().then((ended) => print(['a', ended]));
-        setTimeout(() => event.set(), 50);
-        process.prependListener('exit', () => print(['b', b!.isAlive()]));
+        const a = new Process({ target: [url, 'waitFor'], args: [event], daemon: true });
+        const b = new Process({ target: [url, 'stay'], daemon: true });
+        a.start();
+        b.start();
+        void a.joinAsync().then((ended) => print(['a', ended]));
+        const look = setInterval(() => {
+          if (event.waiting === 0) return;
+          clearInterval(look);
+          event.set();
+        }, 1);
+        process.prependListener('exit', () => print(['b', b.isAlive()]));
       },
       [method, TARGETS] as const,
     );
@@ -154,7 +161,7 @@ describe.each(METHODS)('%s', (method) => {
           p.join();
         };
         for (let i = 0; i < 10; i++) cycle();
-        await new Promise((resolve) => setTimeout(resolve, 20)); // closed handles are let go of
+        for (let i = 0; i < 3; i++) await new Promise((resolve) => setImmediate(resolve)); // closed handles are let go of
         const before = descriptors();
         const memory = process.memoryUsage().rss;
         for (let i = 0; i < cycles; i++) cycle();

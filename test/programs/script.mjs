@@ -8,6 +8,14 @@ import * as forklock from 'forklock';
 
 const { getContext, parentProcess } = forklock;
 
+/** Needs --expose-gc. Finalizers run between two turns of the event loop, and may leave more to collect. */
+async function collect() {
+  for (let i = 0; i < 4; i++) {
+    globalThis.gc();
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
 export async function main(source, args) {
   const scope = {
     forklock,
@@ -15,6 +23,11 @@ export async function main(source, args) {
     Worker,
     require: createRequire(import.meta.url),
     print: (value) => console.log(JSON.stringify(value)),
+    collect,
+    mapped: () => ({
+      fds: fs.readdirSync('/proc/self/fd').length,
+      maps: fs.readFileSync('/proc/self/maps', 'utf8').match(/^.*(forklock|memfd).*$/gm)?.length ?? 0,
+    }),
   };
   // biome-ignore lint/security/noGlobalEval: the source is a function of the test
   await globalThis.eval(`(${source})`)(scope, ...args);

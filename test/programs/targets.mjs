@@ -265,10 +265,16 @@ export async function stayDespiteTermAs(pid, ready) {
   await stayDespiteTerm(ready);
 }
 
-export function waitForAs(pid, ready, done) {
-  pid.value = process.pid;
+/** Says who it and its parent are, and answers when it is asked. */
+export function answersAs(pid, ready, ppid, asked, answered) {
+  [pid.value, ppid.value] = [process.pid, process.ppid];
   ready.set();
-  done.wait(15_000);
+  if (asked.wait(15_000)) answered.set();
+}
+
+export async function answersAndStaysAs(...args) {
+  answersAs(...args);
+  await stay();
 }
 
 /** A parent that ends in some way, and leaves a child. */

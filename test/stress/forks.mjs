@@ -93,9 +93,7 @@ function count() {
     threads: Number(/Threads:\s+(\d+)/.exec(status)[1]),
     rss: Math.round(process.memoryUsage.rss() / 2 ** 20),
     mappings,
-    children: readFileSync('/proc/self/task/' + process.pid + '/children', 'utf8')
-      .split(' ')
-      .filter(Boolean).length,
+    children: readFileSync(`/proc/self/task/${process.pid}/children`, 'utf8').split(' ').filter(Boolean).length,
   };
 }
 
@@ -103,7 +101,6 @@ async function supervise(i, pid) {
   let status = await waitpidAsync(pid, { timeout: soak + DEADLINE });
   if (!status) {
     stuck.push(pid);
-    if (process.env.KEEP_STUCK) return;
     process.kill(pid, 'SIGKILL');
     status = await waitpidAsync(pid);
   }

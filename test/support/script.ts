@@ -1,8 +1,6 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import type { ProcessMode } from './bodies.js';
+import { startGroup } from './group.js';
 
 const program = fileURLToPath(new URL('../programs/script.mjs', import.meta.url));
 
@@ -13,6 +11,10 @@ export interface ScriptScope {
   require: NodeJS.Require;
   /** Prints a line of JSON: one of the script's results. */
   print(value: unknown): void;
+  /** Collects garbage, and what is let go of by that; for `execArgv: ['--expose-gc']`. */
+  collect(): Promise<void>;
+  /** Open descriptors, and mappings of shared memory. */
+  mapped(): { fds: number; maps: number };
 }
 
 export interface ScriptOptions {
@@ -51,27 +53,9 @@ export async function script<A extends unknown[]>(
     mode,
     fn.toString(),
     ...args.map((arg) => JSON.stringify(arg)),
-  ];
-  const child = spawn(command[0]!, command.slice(1), {
-    detached: true,
-    env: { ...process.env, NODE_OPTIONS: '', ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  // Its whole process group, so that nothing that it started stays behind.
-  const kill = (): void => {
-    try {
-      process.kill(-child.pid!, 'SIGKILL');
-    } catch {}
-  };
-  const watchdog = setTimeout(kill, deadline);
-  process.once('exit', kill);
-  const [stdout, stderr, [code, signal]] = await Promise.all([
-    text(child.stdout),
-    text(child.stderr),
-    once(child, 'close') as Promise<[number | null, string | null]>,
-  ]);
-  clearTimeout(watchdog);
-  process.off('exit', kill);
+  ] as unknown as [string, ...string[]];
+  const { ended } = startGroup(command, { deadline, env: { ...process.env, NODE_OPTIONS: '', ...env } });
+  const { stdout, stderr, code, signal } = await ended;
   const printed = stdout
     .split('\n')
     .filter(Boolean)

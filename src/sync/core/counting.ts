@@ -1,6 +1,5 @@
 import { EVERYONE, isAlive, type Memory, slotOf } from '../../memory/words.js';
-import { ParkedWait } from '../../wait/wait.js';
-import { LOOK_AGAIN, LOOKS_AT_RESERVATION } from './owned.js';
+import { PatientWait } from './reservation.js';
 
 /**
  * The count of a semaphore, in one word, so that a release can check the bound and add in one step:
@@ -68,16 +67,13 @@ export function givePermits(m: Memory, c: Count, n: number): boolean {
 }
 
 /** Takes a permit. What ends a sleep: a release, a reservation, the death of a participant, a newcomer. */
-export class TakePermit extends ParkedWait {
+export class TakePermit extends PatientWait {
   readonly #m: Memory;
   readonly #c: Count;
   readonly #patience: number;
   #parked = false;
   #lost = 0;
   #wanted = false;
-  /** The last count with a reservation that it slept on, and how often: see LOOKS_AT_RESERVATION. */
-  #reserved = 0;
-  #looks = 0;
 
   constructor(m: Memory, c: Count, patience: number) {
     super();
@@ -103,7 +99,7 @@ export class TakePermit extends ParkedWait {
       const members = m.load(m.membersAt);
       const w = m.load(count);
       const keep = this.#parked ? SLEEPERS : 0;
-      const bearer = (w & RESERVED) === 0 || this.#isOverdue(w) ? 0 : this.#bearer();
+      const bearer = (w & RESERVED) === 0 || this.isOverdue(w) ? 0 : this.#bearer();
       if ((w & RESERVED) !== 0 && bearer === 0) {
         const next = (w & ~RESERVED) | keep;
         if (m.cas(count, w, next) !== w) continue;
@@ -126,20 +122,9 @@ export class TakePermit extends ParkedWait {
       this.members = members;
       this.owner = bearer === 0 ? -1 : slotOf(bearer);
       this.#parked = true;
-      this.#noteReservation(this.expected);
+      this.sleepsBeside((w & RESERVED) === 0 ? 0 : this.expected);
       return false;
     }
-  }
-
-  #isOverdue(w: number): boolean {
-    return this.#reserved === w && this.#looks >= LOOKS_AT_RESERVATION;
-  }
-
-  #noteReservation(w: number): void {
-    const reserved = (w & RESERVED) === 0 ? 0 : w;
-    this.again = reserved === 0 ? 0 : LOOK_AGAIN;
-    this.#looks = reserved !== 0 && reserved === this.#reserved ? this.#looks + 1 : 1;
-    this.#reserved = reserved;
   }
 
   /** Name of the other participant that the reserved permit is for; 0: this one may take it. */

@@ -1,5 +1,5 @@
 import { EVERYONE, isAlive, type Memory, slotOf } from '../../memory/words.js';
-import { ParkedWait } from '../../wait/wait.js';
+import { PatientWait } from './reservation.js';
 
 /**
  * A word with one owner, whose death the next one notices: the core of Lock, RLock and the writing side of RWLock.
@@ -47,14 +47,6 @@ const TURNS = 0xfffff;
 const isReserved = (w: number): boolean => (w & RESERVED) === RESERVED;
 const reservation = (turn: number): number => RESERVED | ((turn & TURNS) << 11) | SLEEPERS;
 
-/**
- * Whoever a reservation is for may be stopped, or its event loop busy, and the word is free meanwhile. So a waiter that
- * has slept this often on one and the same reservation takes it: after 60 ms for a blocked thread (a sleep is a slice of
- * 20), after 150 for an async wait.
- */
-export const LOOKS_AT_RESERVATION = 3;
-export const LOOK_AGAIN = 50;
-
 /** Lost races for the word after which a waiter asks for a reservation. */
 export const PATIENT = 16;
 export const IMPATIENT = 3;
@@ -80,7 +72,7 @@ function reservedForOther(m: Memory, o: OwnedWord): number {
  * Takes the word. What ends a sleep: the release wakes one sleeper; a reservation wakes all; the death of any
  * participant; a newcomer.
  */
-export class Take extends ParkedWait {
+export class Take extends PatientWait {
   readonly #m: Memory;
   readonly #o: OwnedWord;
   readonly #patience: number;
@@ -88,9 +80,6 @@ export class Take extends ParkedWait {
   #keep = 0;
   #lost = 0;
   #wanted = false;
-  /** The last reservation that it slept on, and how often. */
-  #reserved = 0;
-  #looks = 0;
   readonly #steal: boolean;
   /** After a step that was true: whether the word is this participant's now. */
   owns = false;
@@ -128,7 +117,7 @@ export class Take extends ParkedWait {
       const name = w & NAME;
       let blocker: number;
       if (name === 0 || isReserved(w)) {
-        blocker = name === 0 || this.#isOverdue(w) ? 0 : reservedForOther(m, o);
+        blocker = name === 0 || this.isOverdue(w) ? 0 : reservedForOther(m, o);
         if (blocker === 0) {
           if (m.cas(o.word, w, m.me | this.#keep | (w & SLEEPERS)) !== w) continue;
           return this.#taken(0);
@@ -157,20 +146,9 @@ export class Take extends ParkedWait {
       this.members = members;
       this.owner = slotOf(blocker);
       this.#parked = true;
-      this.#noteReservation(w);
+      this.sleepsBeside(isReserved(w) ? w : 0);
       return false;
     }
-  }
-
-  #isOverdue(w: number): boolean {
-    return this.#reserved === w && this.#looks >= LOOKS_AT_RESERVATION;
-  }
-
-  #noteReservation(w: number): void {
-    const reserved = isReserved(w) ? w : 0;
-    this.again = reserved === 0 ? 0 : LOOK_AGAIN;
-    this.#looks = reserved !== 0 && reserved === this.#reserved ? this.#looks + 1 : 1;
-    this.#reserved = reserved;
   }
 
   #taken(from: number): true {

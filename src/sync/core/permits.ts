@@ -1,6 +1,6 @@
 import { countDead, EVERYONE, isAlive, type Memory } from '../../memory/words.js';
 import { ParkedWait } from '../../wait/wait.js';
-import { LOOK_AGAIN, LOOKS_AT_RESERVATION } from './owned.js';
+import { LOOK_AGAIN, LOOKS_AT_RESERVATION } from './reservation.js';
 
 /**
  * A semaphore whose permits know who holds them, so that those of a dead participant are free: a table with a word for

@@ -1,0 +1,44 @@
+// What the threads of this process do, as the kernel tells it. x86-64 with glibc.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+#include <vector>
+
+namespace forklock {
+
+// The system call in which a thread sleeps: /proc/<pid>/task/<tid>/syscall, proc(5).
+struct Sleep {
+  long number = -1;
+  unsigned long args[6] = {};
+  unsigned long sp = 0;
+  unsigned long pc = 0;
+};
+
+// What becomes of a thread that is found in such a sleep when the process forks.
+enum class Role {
+  kContinue,  // sleeps until somebody has work for it: the child needs it
+  kLeave,     // sleeps, and the child starts its own, or does without
+  kBusy
+};
+
+// False when the thread runs, or is gone.
+bool read_sleep(pid_t tid, Sleep* sleep);
+
+// Whether this kernel tells it at all.
+bool can_read_sleeps();
+
+Role role_of(const Sleep& sleep);
+
+// Whether it waits on memory that processes share, and not for another thread of this one.
+bool waits_on_shared_memory(const Sleep& sleep);
+
+bool blocks_signal(pid_t tid, int signal);
+
+std::vector<pid_t> other_threads();
+
+// For people: its number and name.
+std::string describe_thread(pid_t tid);
+
+}  // namespace forklock

@@ -1,0 +1,51 @@
+import { checked, ForkUnsafeError } from '../errors.js';
+import { native } from '../native.js';
+import type { Child } from './child.js';
+import { serveChild } from './forkserver-client.js';
+import { type Body, discard, type Header, type Message, pack } from './message.js';
+import { giveUpServer, type StartMethod, serverGivenUp } from './methods.js';
+import { self } from './self.js';
+import { spawnChild } from './spawn.js';
+
+/** What a new process is told of the object that it is; the rest of its header it has from this process. */
+export type Role = Pick<Header, 'name' | 'identity' | 'daemon' | 'authkey' | 'target' | 'class'>;
+
+/** A process that is no fork of this one: all that it has of this one is a message. */
+export function launch(method: Exclude<StartMethod, 'fork'>, role: Role, body: Body): Child {
+  const header = headerOf(method, role);
+  const message = pack(header, body);
+  let sent = false;
+  try {
+    const child = send(method, header, message);
+    sent = true;
+    return child;
+  } finally {
+    discard(message, sent);
+  }
+}
+
+function headerOf(method: StartMethod, role: Role): Header {
+  const server = method === 'forkserver';
+  return {
+    ...role,
+    tied: !server && process.getBuiltinModule('node:worker_threads').isMainThread,
+    parent: { pid: native().getpid(), name: self().name },
+    argv: process.argv.slice(2),
+    execArgv: process.execArgv,
+    env: { ...process.env } as Record<string, string>,
+    cwd: process.cwd(),
+    umask: server ? checked(native().umask(), 'reading the umask') : 0,
+  };
+}
+
+function send(method: StartMethod, header: Header, message: Message): Child {
+  if (method === 'forkserver' && !serverGivenUp()) {
+    try {
+      return serveChild(message, header);
+    } catch (error) {
+      if (!(error instanceof ForkUnsafeError)) throw error;
+      giveUpServer(error.reason);
+    }
+  }
+  return spawnChild(message, header.env);
+}

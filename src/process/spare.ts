@@ -1,0 +1,109 @@
+import { checked } from '../errors.js';
+import { native } from '../native.js';
+import { blockUntil } from './descriptors.js';
+import { callFork, type Forked, goOnAsChild } from './fork.js';
+import { type Incoming, post, take } from './message.js';
+
+/** How long a spare may take to wake up, in ms. One that somebody has stopped would never. */
+const PATIENCE = 200;
+const EAGAIN = -11;
+const SIGKILL = 9;
+
+const ends = new Int32Array(2);
+
+/** What a child gets to know in the end: the descriptors of what it is to become. */
+type Order = number[];
+
+/**
+ * A child of the fork server that was forked before anybody asked for it, and waits: what it costs to fork is then no
+ * part of the time in which a process starts.
+ */
+export class Spare {
+  readonly pid: number;
+  readonly pidfd: number;
+  /** The server's end of its socket. At the end of the server the spare ends, too. */
+  readonly #socket: number;
+
+  private constructor({ pid, pidfd }: Forked, socket: number) {
+    this.pid = pid;
+    this.pidfd = pidfd;
+    this.#socket = socket;
+  }
+
+  /** Returns twice, as fork() does: in the child, where `leave` is called first, with its order. Errors: those of fork(). */
+  static fork(leave: () => void): Spare | Order {
+    checked(native().socketPair(ends), 'making a socket');
+    const [ours, theirs] = ends as unknown as [number, number];
+    let forked: Forked;
+    try {
+      forked = callFork([], false);
+    } catch (error) {
+      native().closeDescriptor(ours);
+      native().closeDescriptor(theirs);
+      throw error;
+    }
+    if (forked.pid > 0) {
+      native().closeDescriptor(theirs);
+      return new Spare(forked, ours);
+    }
+    native().closeDescriptor(ours);
+    goOnAsChild();
+    leave();
+    return receiveOrder(theirs);
+  }
+
+  /** Tells it what to become. False: it has ended, or is stopped. */
+  hire(order: Order): boolean {
+    const hired = post(this.#socket, {}, order, PATIENCE) && this.#begins();
+    native().closeDescriptor(this.#socket);
+    return hired;
+  }
+
+  /** After `hire` has said no. */
+  bury(): void {
+    native().pidfdSignal(this.pidfd, SIGKILL);
+    blockUntil(
+      () => native().exitStatus(this.pidfd, true) !== EAGAIN,
+      () => [this.pidfd],
+      Number.POSITIVE_INFINITY, // it is dying, if it is not dead
+    );
+    native().closeDescriptor(this.pidfd);
+  }
+
+  /** In another process, which only inherited it. */
+  close(): void {
+    native().closeDescriptor(this.#socket);
+    native().closeDescriptor(this.pidfd);
+  }
+
+  /** It says so before it begins, so that what was asked for is run by this process or by none. */
+  #begins(): boolean {
+    let said: Incoming | undefined | null;
+    const hears = (): boolean => {
+      said = take(this.#socket);
+      return said !== undefined;
+    };
+    const heard = blockUntil(hears, () => [this.#socket], PATIENCE); // until it answers, or ends
+    if (!heard) {
+      native().pidfdSignal(this.pidfd, SIGKILL);
+      hears();
+    }
+    return Boolean(said);
+  }
+}
+
+/** In the spare. The wait ends with the order, or with the server. */
+function receiveOrder(socket: number): Order {
+  native().ignoreInterrupt(); // as the server does: a Ctrl-C from before the order does not concern what it will be
+  for (;;) {
+    const message = take(socket);
+    if (message === null) native().leaveProcess(0);
+    if (message) {
+      native().heedInterrupt();
+      post(socket, {}, []);
+      native().closeDescriptor(socket);
+      return message.descriptors;
+    }
+    native().pollOne(socket, -1);
+  }
+}
