@@ -153,6 +153,37 @@ for (const holding of holdings) {
   });
 }
 
+describe('Condition', () => {
+  for (const form of ['sync', 'async'] as const) {
+    // Of two waiters who are after the notification of a dead one, the one that it is not for gets the lock first.
+    test(`a death of the lock's owner is not swallowed by a wait that goes on, ${form}`, async () => {
+      const [owner, notified, older, younger] = await Promise.all(
+        Array.from({ length: 4 }, () => Actor.start('process')) as [Promise<Actor>, ...Promise<Actor>[]],
+      );
+      const condition = await share('Condition', 'handle', [owner!, notified!, older!, younger!], [undefined]);
+      const waits: Promise<unknown>[] = [];
+      for (const [i, actor] of [notified!, older!, younger!].entries()) {
+        const party = new Party(actor, form);
+        await party.acquire();
+        waits.push(party.wait());
+        await until(() => condition.waiting === i + 1);
+      }
+      waits[0]!.catch(() => {});
+      await owner!.call('o', 'acquire');
+      expect(await owner!.call('o', 'notify')).toBe(1);
+      older!.signal('SIGSTOP');
+      await notified!.kill();
+      await until(() => condition.lock.waiting === 1);
+      await owner!.kill();
+      await until(() => condition.lock.waiting === 0);
+      const told = waits[2]!.then(() => younger!.read('o.lock', 'ownerDied'));
+      older!.signal('SIGCONT');
+      const first = await Promise.race([told, waits[1]!.then(() => older!.read('o.lock', 'ownerDied'))]);
+      expect(first).toBe(true);
+    });
+  }
+});
+
 describe('Barrier', () => {
   // A wait that is pending keeps its process alive, so none ends by itself.
   for (const death of deaths.filter(({ title }) => !title.endsWith('ends by itself'))) {
