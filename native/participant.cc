@@ -140,8 +140,8 @@ int join(Segment* segment) {
 }
 
 void leave(Segment* segment, uint32_t slot) {
+  segment->own[slot].store(0);  // first: the next one who has the slot may be another thread of this process
   pthread_mutex_unlock(&segment->slot(slot)->alive);
-  segment->own[slot].store(0);
   announce(segment, slot);
 }
 

@@ -600,6 +600,38 @@ withEveryProcess((kind, title) => {
   }
 });
 
+for (const form of ['tryAcquire', 'acquire', 'acquireAsync'] as const) {
+  test(`a writer that finds a dead one and gives up in front of a reader says so: ${form}`, async () => {
+    const [victim, reader, heir] = await Promise.all([
+      Actor.start('process'),
+      ...(await troupe.lendAll(['process', 'process'])),
+    ]);
+    const rw = new RWLock();
+    for (const actor of [victim, reader!, heir!]) await actor.open('RWLock', 'o', rw.handle);
+    await victim.call('o.write', 'acquire');
+    await victim.kill();
+    // A reader that has raised its word, and has not yet looked at the writers': the moment cannot be met from outside.
+    await reader!.run(({ get }) => {
+      const { cell, words } = get('o').read;
+      const tag = ((cell.m.me >>> 11) & 0xfff) << 20;
+      cell.m.store(words.readers + (cell.m.me & 0x7ff) - 1, tag | 1);
+    });
+    const got = await heir!.run(({ get }, method) => {
+      const { write } = get('o');
+      if (method === 'tryAcquire') return write.tryAcquire();
+      return method === 'acquire' ? write.acquire(50) : write.acquireAsync({ timeout: 50 });
+    }, form);
+    expect(got).toBe(false);
+    const codes = await heir!.run(async ({ warnings }) => {
+      await new Promise((resolve) => setImmediate(resolve));
+      return warnings.map(({ code }) => code);
+    });
+    expect(codes).toContain('FORKLOCK_OWNER_DIED');
+    expect(rw.ownerDied).toBe(true);
+    rw.close();
+  });
+}
+
 test('nothing of a death is left: twenty holders in a row, each terminated', async () => {
   const lock = new Lock();
   const rw = new RWLock();

@@ -9,7 +9,7 @@ const WORKERS = 3;
 /** Longest that a start may take on a busy machine. */
 const START_DEADLINE = 60_000;
 /** How long one may look for the point at which it is to die. */
-const POINT_DEADLINE = 500;
+const POINT_DEADLINE = 300;
 /** How long everybody is left alone when somebody seems to wait without a reason. */
 const STILL = 100;
 /** How processes are started: mostly by what is fast. */

@@ -162,7 +162,7 @@ export class Rest {
   async lull(subject) {
     const { index } = subject;
     this.#journal.setLull(index, true);
-    await subject.calm?.(this.#lanes(subject).able);
+    await subject.calm?.(this.#lanes(subject).lanes);
     for (let lanes = this.#look(subject, true); lanes.length > 0; lanes = this.#look(subject, true)) {
       await subject.soothe?.(lanes, (some) => this.#population.remove(some.map(({ seat }) => seat)));
       await sleep(LOOK);
