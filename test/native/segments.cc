@@ -36,9 +36,9 @@ void map_and_compare(const Segment* segment, uint8_t* at, Random* random) {
   } else {
     at[random->below(bytes)] = 1;
   }
-  CHECK_EQUAL(map_over(segment, at + 1, from, bytes), -EINVAL);
-  CHECK_EQUAL(map_over(segment, at, from + 1, bytes), -EINVAL);
-  CHECK_EQUAL(map_over(segment, at, from, 0), -EINVAL);
+  CHECK_EQUAL(map_over(segment, at + 1, from, bytes), -EFAULT);
+  CHECK_EQUAL(map_over(segment, at, from + 1, bytes), -ERANGE);
+  CHECK_EQUAL(map_over(segment, at, from, 0), -ERANGE);
   CHECK_EQUAL(map_over(segment, at, to_pages(segment->size), 4096), -EINVAL);
   CHECK_EQUAL(map_over(segment, at, ~uint64_t{4095}, 8192), -EINVAL);
   // Back to pages of no segment.
