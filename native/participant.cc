@@ -73,14 +73,15 @@ void announce(Segment* segment, uint32_t i) {
 
 void fill_slot(Segment* segment, uint32_t i) {
   Slot* slot = segment->slot(i);
-  clear_row(segment, i);
+  // First of all: with the slot taken and the generation unchanged, its last owner looks alive.
   const int32_t last = slot->generation.load();
   slot->former[static_cast<uint32_t>(last) % kDeaths] = {last, slot->pid};
+  slot->generation.fetch_add(1);  // from here on the names of the slot's earlier owners name nobody
   slot->pid = static_cast<int32_t>(getpid());
+  slot->pid_namespace = pid_namespace();
   slot->tid = static_cast<int32_t>(syscall(SYS_gettid));
   slot->start = process_start();
-  slot->pid_namespace = pid_namespace();
-  slot->generation.fetch_add(1);  // from here on the names of the slot's earlier owners name nobody
+  clear_row(segment, i);
   segment->own[i].store(1);
   announce(segment, i);
 }
@@ -124,8 +125,8 @@ int join(Segment* segment) {
 }
 
 void leave(Segment* segment, uint32_t slot) {
+  segment->own[slot].store(0);  // first: the next one who has the slot may be another thread of this process
   let_go(alive_word(segment, slot));
-  segment->own[slot].store(0);
   announce(segment, slot);
 }
 
@@ -150,7 +151,7 @@ void mark_if_gone(const Segment* segment, uint32_t slot) {
   const int32_t generation = s->generation.load();
   const int32_t there = s->pid_namespace;
   const int tid = static_cast<int>(static_cast<uint32_t>(seen) & FUTEX_TID_MASK);
-  if (is_gone(seen) || there == 0 || there != pid_namespace() || is_running(tid)) return;
+  if (is_gone(seen) || s->tid != tid || there == 0 || there != pid_namespace() || is_running(tid)) return;
   // A newcomer says whose ids it uses a moment after it has the word.
   const timespec moment = {0, 1000000};
   nanosleep(&moment, nullptr);
