@@ -1,7 +1,7 @@
 // Whatever a caller gives: handles, names and arguments, at random by fast-check. `inputs.mjs [--seed n] [--runs n] [--seconds n]`.
 // Each is done, or refused by an error with a code. Nothing blocks, no file is made outside of the directory, no descriptor is
 // left. A failure is printed with its seed and the least input that shows it.
-import { readdirSync, readlinkSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { parseArgs } from 'node:util';
 import fc from 'fast-check';
@@ -187,18 +187,26 @@ const anyArgument = fc.oneof(
 const BLOCKING = { acquire: 0, wait: 0, hold: 0, with: 1, waitFor: 1, update: 1, join: 0 };
 const ASYNC = { acquireAsync: 0, waitAsync: 0, holdAsync: 0, withAsync: 1, waitForAsync: 1 };
 
-/** For forklock's own use: not in its types. */
-const INTERNAL = new Set(
-  'takeSync takeAsync giveForOwner ownerName releaseAll restore restoreAsync isHeldByCaller isHeldByThread describe'
-    .split(' ')
-    .concat('refuseDeadlock steals taken isWriter close toString'.split(' ')),
+/** The names of methods in forklock's types. What is left out there is for its own use. */
+const types = ['sync', 'data', 'memory'].flatMap((folder) => {
+  const path = new URL(`../../dist/${folder}/`, import.meta.url);
+  return readdirSync(path)
+    .filter((file) => file.endsWith('.d.ts'))
+    .map((file) => readFileSync(new URL(file, path), 'utf8'));
+});
+const published = new Set(
+  types
+    .join('\n')
+    .match(/^ {4}(?:\w+ )*\w+(?=[(<])/gm)
+    .map((match) => match.trim().split(' ').at(-1)),
 );
+for (const name of ['constructor', 'close', 'toString']) published.delete(name);
 
 function methodsOf(object) {
   const names = new Set();
   for (let at = object; at && at !== Object.prototype; at = Object.getPrototypeOf(at)) {
     for (const [name, { value }] of Object.entries(Object.getOwnPropertyDescriptors(at))) {
-      if (name !== 'constructor' && !INTERNAL.has(name) && typeof value === 'function') names.add(name);
+      if (published.has(name) && typeof value === 'function') names.add(name);
     }
   }
   return [...names];

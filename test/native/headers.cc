@@ -76,7 +76,7 @@ void one_file(const char* directory, Random* random, uint8_t* page, Outcomes* ou
   if (random->one_in(8)) size = random->below(200000);
   CHECK(pwrite(fd, words, sizeof words, 0) == sizeof words);
   if (ftruncate(fd, static_cast<off_t>(size)) != 0) size = sizeof words;
-  // What is behind the header: counters, slots with mutexes, rows.
+  // What is behind the header: counters, slots, rows.
   for (uint64_t i = random->below(40); i > 0 && size > 128; i--) {
     const int32_t value = odd_number(random);
     uint64_t at = 64 + random->below(std::min<uint64_t>(size, kHeapOffset + 30000) - 64 - 4);
@@ -86,8 +86,9 @@ void one_file(const char* directory, Random* random, uint8_t* page, Outcomes* ou
   int error = 0;
   struct stat st;
   CHECK(fstat(fd, &st) == 0);
-  Segment* segment =
-      random->one_in(2) ? open_file(directory, "x", &error) : open_descriptor(getpid(), fd, st.st_ino, &error);
+  CHECK(open_descriptor(getpid(), fd, st.st_ino, &error) == nullptr);  // it is not sealed
+  CHECK_EQUAL(error, -ESTALE);
+  Segment* segment = open_file(directory, "x", &error);
   if (segment == nullptr) {
     CHECK(error == -EBADMSG || error == -ENOMEM || error == -EINVAL);  // the last one from valgrind's mmap
     outcomes->refused++;
