@@ -76,6 +76,12 @@ unsigned choose_watched(const Watch& w, Slept* out, unsigned room) {
   return n;
 }
 
+// A look costs about what a slice of a blocked thread does, so not each slice has one.
+bool is_time_to_look() {
+  thread_local uint32_t slices = 0;
+  return ++slices % 5 == 0;
+}
+
 // After a sleep that nothing ended: one other participant in turn, and who matters most, may have died unmarked.
 void look_for_unmarked(const Segment* segment, int owner) {
   thread_local uint32_t turn = 0;
@@ -96,7 +102,8 @@ void sleep_on(const Watch& w, double ms) {
   if (now_ending != 0) ms = std::min(ms, 1.0);
   const uint64_t until = monotonic_ns() + static_cast<uint64_t>(ms * kMillisecond);
   if (!has_waitv()) {
-    if (!is_stale(w) && futex_wait(w.word, w.expected, until) == -ETIMEDOUT) look_for_unmarked(w.segment, w.owner);
+    if (is_stale(w) || futex_wait(w.word, w.expected, until) != -ETIMEDOUT) return;
+    if (is_time_to_look()) look_for_unmarked(w.segment, w.owner);
     return;
   }
   Slept slept[kSyncWatched];
@@ -109,7 +116,7 @@ void sleep_on(const Watch& w, double ms) {
   for (unsigned i = 0; i < n; i++) {
     waitv_entry(&entries[3 + i], alive_word(w.segment, slept[i].slot), slept[i].value);
   }
-  if (futex_waitv(entries, 3 + n, until) == -ETIMEDOUT) look_for_unmarked(w.segment, w.owner);
+  if (futex_waitv(entries, 3 + n, until) == -ETIMEDOUT && is_time_to_look()) look_for_unmarked(w.segment, w.owner);
   for (unsigned i = 0; i < n; i++) pass_on(w.segment, slept[i].slot, slept[i].value);
 }
 
