@@ -16,7 +16,7 @@ const short = argv.includes('--short');
 const only = argv.includes('--only') ? argv[argv.indexOf('--only') + 1].split(',') : undefined;
 const unknown = only?.filter((name) => !ROWS.some((row) => row.name === name)) ?? [];
 if (unknown.length > 0) throw new Error(`no such condition: ${unknown}. There are ${ROWS.map(({ name }) => name)}`);
-const chosen = ROWS.filter((row) => (only ? only.includes(row.name) : !short || row.short?.length !== 0));
+const chosen = ROWS.filter((row) => (only ? only.includes(row.name) : !(short && row.elsewhere)));
 
 const results = [];
 for (const row of chosen) {
