@@ -103,13 +103,11 @@ export abstract class Side implements Acquirable {
     return (this.cell.flags & THROW_FLAG) === 0;
   }
 
-  /** @internal */
-  protected taken(take: TakeRead | TakeWrite): true {
-    if (take.deadOwner !== 0) {
-      if (!this.steals()) throw ownerDiedError(this.cell, take.deadOwner);
-      reportOwnerDied(this.cell, take.deadOwner);
-    }
-    return true;
+  /** @internal What a wait found out about a dead owner. Also if it gave up then: nobody after it can find that out. */
+  protected tell(take: TakeRead | TakeWrite): void {
+    if (take.deadOwner === 0) return;
+    if (!this.steals()) throw ownerDiedError(this.cell, take.deadOwner);
+    reportOwnerDied(this.cell, take.deadOwner);
   }
 
   /** @internal Blocking for what this thread itself keeps from happening. */
@@ -140,7 +138,11 @@ export class ReadSide extends Side {
     if (tryRead(m, this.words)) return true;
     this.refuseDeadlock(ms, this.isWriter());
     const take = new TakeRead(m, this.words, PATIENT, this.steals());
-    return waitSync(this.cell, take, ms) && this.taken(take);
+    try {
+      return waitSync(this.cell, take, ms);
+    } finally {
+      this.tell(take);
+    }
   }
 
   tryAcquire(): boolean {
@@ -156,7 +158,11 @@ export class ReadSide extends Side {
   async #acquireSlowlyAsync(options: WaitOptions | undefined): Promise<boolean> {
     const { m } = this.cell;
     const take = new TakeRead(m, this.words, IMPATIENT, this.steals());
-    return (await waitAsync(this.cell, take, checkWaitOptions(options))) && this.taken(take);
+    try {
+      return await waitAsync(this.cell, take, checkWaitOptions(options));
+    } finally {
+      this.tell(take);
+    }
   }
 
   release(): void {
@@ -181,7 +187,11 @@ export class WriteSide extends Side {
     if (tryWrite(m, this.words)) return true;
     this.refuseDeadlock(ms, this.isWriter() || ownReads(m, this.words) > 0);
     const take = new TakeWrite(m, this.words, PATIENT, this.steals());
-    return waitSync(this.cell, take, ms) && this.taken(take);
+    try {
+      return waitSync(this.cell, take, ms);
+    } finally {
+      this.tell(take);
+    }
   }
 
   tryAcquire(): boolean {
@@ -197,7 +207,11 @@ export class WriteSide extends Side {
   async #acquireSlowlyAsync(options: WaitOptions | undefined): Promise<boolean> {
     const { m } = this.cell;
     const take = new TakeWrite(m, this.words, IMPATIENT, this.steals());
-    return (await waitAsync(this.cell, take, checkWaitOptions(options))) && this.taken(take);
+    try {
+      return await waitAsync(this.cell, take, checkWaitOptions(options));
+    } finally {
+      this.tell(take);
+    }
   }
 
   release(): void {

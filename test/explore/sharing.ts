@@ -231,25 +231,25 @@ export const sharing: Suite = {
     {
       title: 'a writer looks at the readers before it reads what it sleeps on',
       file: 'sync/core/sharing.ts',
-      from: `this.expected = m.load(s.drain);
-    if (reads(m, s) > 0) return false;`,
-      to: `const some = reads(m, s) > 0;
-    this.expected = m.load(s.drain);
-    if (some) return false;`,
+      from: 'if (this.owner >= 0) return false;',
+      to: `if (this.owner >= 0) {
+      this.expected = m.load(s.drain);
+      return false;
+    }`,
       caughtBy: 'two readers and a writer',
     },
     {
       title: 'a writer does not wait for readers',
       file: 'sync/core/sharing.ts',
-      from: 'if (reads(m, s) > 0) return false;',
+      from: 'if (this.owner >= 0) return false;',
       to: '',
       caughtBy: 'two readers and a writer',
     },
     {
       title: 'dead readers are counted',
       file: 'sync/core/sharing.ts',
-      from: 'if ((w & COUNT) === 0 || isGone(m.load(m.aliveAt(slot)))) continue;',
-      to: 'if ((w & COUNT) === 0) continue;',
+      from: 'if ((w & COUNT) === 0 || isGone(m.load(m.aliveAt(slot)))) return 0;',
+      to: 'if ((w & COUNT) === 0) return 0;',
       caughtBy: 'two readers and a writer, and one may die',
     },
     {
