@@ -272,8 +272,8 @@ int map_over(const Segment* segment, void* address, uint64_t offset, uint64_t le
   const uint64_t page = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
   const uint64_t pages = (length + page - 1) / page * page;
   const uint64_t file_pages = (segment->size + page - 1) / page * page;
-  if (reinterpret_cast<uintptr_t>(address) % page != 0 || offset % page != 0) return -EINVAL;
-  if (length == 0 || pages > file_pages || offset > file_pages - pages) return -EINVAL;
+  if (reinterpret_cast<uintptr_t>(address) % page != 0) return -EFAULT;
+  if (length == 0 || offset % page != 0 || pages > file_pages || offset > file_pages - pages) return -ERANGE;
   void* mapped = mmap(address, pages, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, segment->fd,
                       static_cast<off_t>(offset));
   return mapped == MAP_FAILED ? -errno : 0;

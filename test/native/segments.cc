@@ -36,11 +36,11 @@ void map_and_compare(const Segment* segment, uint8_t* at, Random* random) {
   } else {
     at[random->below(bytes)] = 1;
   }
-  CHECK_EQUAL(map_over(segment, at + 1, from, bytes), -EINVAL);
-  CHECK_EQUAL(map_over(segment, at, from + 1, bytes), -EINVAL);
-  CHECK_EQUAL(map_over(segment, at, from, 0), -EINVAL);
-  CHECK_EQUAL(map_over(segment, at, to_pages(segment->size), 4096), -EINVAL);
-  CHECK_EQUAL(map_over(segment, at, ~uint64_t{4095}, 8192), -EINVAL);
+  CHECK_EQUAL(map_over(segment, at + 1, from, bytes), -EFAULT);
+  CHECK_EQUAL(map_over(segment, at, from + 1, bytes), -ERANGE);
+  CHECK_EQUAL(map_over(segment, at, from, 0), -ERANGE);
+  CHECK_EQUAL(map_over(segment, at, to_pages(segment->size), 4096), -ERANGE);
+  CHECK_EQUAL(map_over(segment, at, ~uint64_t{4095}, 8192), -ERANGE);
   // Back to pages of no segment.
   CHECK(mmap(at, kMapped, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == at);
 }
