@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
-import { Barrier, Condition, Event, Lock, RLock, RWLock, Semaphore, Value } from 'forklock';
+import { Barrier, Condition, Event, fork, Lock, RLock, RWLock, Semaphore, Value } from 'forklock';
 
 const program = fileURLToPath(import.meta.url);
 const ROUNDS = 20;
