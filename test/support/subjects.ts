@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import * as forklock from 'forklock';
 import type { Actor, Mode, Troupe } from './actor.js';
 
@@ -34,11 +35,13 @@ export const subjects: Subject[] = [
 
 const names = new Set<string>();
 const made: { close(): void }[] = [];
+/** Not the pid alone: a storm beside the tests goes through all pids in minutes, and what was killed leaves its names. */
+const run = `${process.pid}-${randomUUID()}`;
 let lastName = 0;
 
 /** A name that no other test has, removed by `cleanUp`. */
 export function freshName(): string {
-  const name = `forklock-test/${process.pid}/${++lastName}`;
+  const name = `forklock-test/${run}/${++lastName}`;
   names.add(name);
   return name;
 }
