@@ -253,10 +253,11 @@ export const sharing: Suite = {
       caughtBy: 'two readers and a writer, and one may die',
     },
     {
-      title: 'the dead are not counted before the sleep',
+      title: 'a writer that drains sleeps without an eye on the death of a reader',
       file: 'sync/core/sharing.ts',
-      from: 'this.dead = wait.dead;',
-      to: '',
+      from: `this.owner = wait.owner;
+    this.dead = wait.dead;`,
+      to: 'this.owner = this.#taken ? -1 : wait.owner;',
       caughtBy: 'two readers and a writer, and one may die',
     },
     {
