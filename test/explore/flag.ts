@@ -4,9 +4,9 @@ import type { Suite } from './suite.js';
 import { peek, Room, type Scenario, times } from './world.js';
 
 /** Event. */
-type Does = 'set' | 'clear';
+export type Does = 'set' | 'clear';
 
-class FlagModel {
+export class FlagModel {
   readonly at: number;
   readonly #core: Core['flag'];
   /** How many sets have begun. */
@@ -17,9 +17,9 @@ class FlagModel {
   /** For each participant: who was present when the set began that it is in. */
   readonly #setting: number;
 
-  constructor(core: Core, room: Room, participants: number) {
+  constructor(core: Core, room: Room, participants: number, at = room.word('flag')) {
     this.#core = core.flag;
-    this.at = room.word('flag');
+    this.at = at;
     this.#sets = room.word('(sets)');
     this.#present = room.word('(present)');
     this.#owed = room.word('(owed)');
@@ -29,40 +29,45 @@ class FlagModel {
   waiter(plan: WaitOptions = {}, rounds = 1): Body {
     const { AwaitSet } = this.#core;
     return (api) => {
-      const bit = 1 << api.index;
-      const asleep = (s: number[]): void => {
-        s[this.#present]! |= bit;
-      };
+      const asleep = (s: number[]): void => this.waits(s, api.index);
       for (let round = 0; round < rounds; round++) {
         const make = () => new AwaitSet(api.m, this.at);
         const how = api.wait(make, { ...plan, asleep }, (_, end) => end);
-        api.after((s) => {
-          if (how === 'done' && s[this.#sets] === 0) throw new Violation('a wait ended without any set');
-          s[this.#present]! &= ~bit;
-          s[this.#owed]! &= ~bit;
-        });
+        api.after((s) => this.waited(s, api.index, how === 'done'));
       }
     };
+  }
+
+  waits(s: number[], index: number): void {
+    s[this.#present]! |= 1 << index;
+  }
+
+  waited(s: number[], index: number, done: boolean): void {
+    if (done && s[this.#sets] === 0) throw new Violation('a wait ended without any set');
+    this.died(s, index);
+  }
+
+  beginsToSet(s: number[], index: number): void {
+    s[this.#sets]!++;
+    s[this.#setting + index] = s[this.#present]!;
+  }
+
+  hasSet(s: number[], index: number): void {
+    s[this.#owed]! |= s[this.#setting + index]! & s[this.#present]!;
+    s[this.#setting + index] = 0;
   }
 
   setter(...does: Does[]): Body {
     const { set, clear } = this.#core;
     return (api) => {
-      const setting = this.#setting + api.index;
       for (const what of does) {
         if (what === 'clear') {
           api.run(() => clear(api.m, this.at));
           continue;
         }
-        api.before((s) => {
-          s[this.#sets]!++;
-          s[setting] = s[this.#present]!;
-        });
+        api.before((s) => this.beginsToSet(s, api.index));
         api.run(() => set(api.m, this.at));
-        api.after((s) => {
-          s[this.#owed]! |= s[setting]! & s[this.#present]!;
-          s[setting] = 0;
-        });
+        api.after((s) => this.hasSet(s, api.index));
       }
     };
   }
