@@ -104,9 +104,9 @@ export abstract class Side implements Acquirable {
   }
 
   /** @internal */
-  protected taken(take: TakeRead | TakeWrite): true {
+  protected taken(take: TakeRead | TakeWrite, steals: boolean): true {
     if (take.deadOwner !== 0) {
-      if (!this.steals()) throw ownerDiedError(this.cell, take.deadOwner);
+      if (!steals) throw ownerDiedError(this.cell, take.deadOwner);
       reportOwnerDied(this.cell, take.deadOwner);
     }
     return true;
@@ -139,8 +139,9 @@ export class ReadSide extends Side {
     const ms = checkTimeout(timeout);
     if (tryRead(m, this.words)) return true;
     this.refuseDeadlock(ms, this.isWriter());
-    const take = new TakeRead(m, this.words, PATIENT, this.steals());
-    return waitSync(this.cell, take, ms) && this.taken(take);
+    const steals = this.steals();
+    const take = new TakeRead(m, this.words, PATIENT, steals);
+    return waitSync(this.cell, take, ms) && this.taken(take, steals);
   }
 
   tryAcquire(): boolean {
@@ -155,8 +156,9 @@ export class ReadSide extends Side {
 
   async #acquireSlowlyAsync(options: WaitOptions | undefined): Promise<boolean> {
     const { m } = this.cell;
-    const take = new TakeRead(m, this.words, IMPATIENT, this.steals());
-    return (await waitAsync(this.cell, take, checkWaitOptions(options))) && this.taken(take);
+    const steals = this.steals();
+    const take = new TakeRead(m, this.words, IMPATIENT, steals);
+    return (await waitAsync(this.cell, take, checkWaitOptions(options))) && this.taken(take, steals);
   }
 
   release(): void {
@@ -180,8 +182,9 @@ export class WriteSide extends Side {
     const ms = checkTimeout(timeout);
     if (tryWrite(m, this.words)) return true;
     this.refuseDeadlock(ms, this.isWriter() || ownReads(m, this.words) > 0);
-    const take = new TakeWrite(m, this.words, PATIENT, this.steals());
-    return waitSync(this.cell, take, ms) && this.taken(take);
+    const steals = this.steals();
+    const take = new TakeWrite(m, this.words, PATIENT, steals);
+    return waitSync(this.cell, take, ms) && this.taken(take, steals);
   }
 
   tryAcquire(): boolean {
@@ -196,8 +199,9 @@ export class WriteSide extends Side {
 
   async #acquireSlowlyAsync(options: WaitOptions | undefined): Promise<boolean> {
     const { m } = this.cell;
-    const take = new TakeWrite(m, this.words, IMPATIENT, this.steals());
-    return (await waitAsync(this.cell, take, checkWaitOptions(options))) && this.taken(take);
+    const steals = this.steals();
+    const take = new TakeWrite(m, this.words, IMPATIENT, steals);
+    return (await waitAsync(this.cell, take, checkWaitOptions(options))) && this.taken(take, steals);
   }
 
   release(): void {

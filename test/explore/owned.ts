@@ -5,7 +5,7 @@ import { isGoneIn, type Participant, Room, type Scenario, times } from './world.
 
 /** Lock, RLock, and the writing side of RWLock. */
 type Owned = Core['owned'];
-type OwnedWord = import('../../src/sync/core/owned.js').OwnedWord;
+export type OwnedWord = import('../../src/sync/core/owned.js').OwnedWord;
 
 const NEVER_WANTS = 99;
 

@@ -125,7 +125,7 @@ export class Realm {
         return {
           LARGEST_BLOCK: 1 << 16,
           allocate: (bytes: number) => this.thread.allocate(bytes),
-          free: ({ cell }: { cell: number }) => this.thread.give(cell),
+          free: ({ cell }: { cell: number }, shared: boolean) => !shared && this.thread.give(cell),
         };
     }
     return undefined;
@@ -219,6 +219,12 @@ export class JsThread {
   note(ghost: (state: number[]) => void): void {
     ghost(this.world.state);
   }
+
+  /** As `note`, together with an operation that the shipped code does next on this word. */
+  noteWith(kind: 'add', at: number, ghost: (state: number[]) => void): void {
+    this.expected = { kind, at, ghost };
+  }
+  private expected: { kind: string; at: number; ghost: (state: number[]) => void } | undefined;
 
   /** Lets the event loop turn. */
   turn(): unknown {
@@ -329,7 +335,13 @@ export class JsThread {
     }
     if (this.over) throw KILLED;
     if (this.#settingUp) return this.world.apply(kind, at, a, b);
-    return this.world.operate(this, kind, at, a, b);
+    const result = this.world.operate(this, kind, at, a, b);
+    const { expected } = this;
+    if (expected && expected.kind === kind && expected.at === at) {
+      this.expected = undefined;
+      this.note(expected.ghost);
+    }
+    return result;
   }
 
   get memory(): Memory {
@@ -354,6 +366,9 @@ export class JsThread {
     this.#madeSegment ??= {
       index: 0,
       name: undefined,
+      fd: 3,
+      inode: 1,
+      cookie: [1, 2, 3, 4],
       locals: new Map(),
       pidOf: () => 0,
       tidOf: () => 0,

@@ -7,19 +7,25 @@ import { type AsyncPlan, type AsyncSuite, opening, waiting } from './suite.js';
 import type { AsyncScenario } from './world.js';
 
 /** Lock, by async tasks beside threads that block. The words are those of src/sync/lock.ts. */
-const wordsAt = (at: number) => ({ word: at + 2, died: at + 3, want: at + 4, turn: at + 6 });
+export const lockWordsAt = (at: number) => ({ word: at + 2, died: at + 3, want: at + 4, turn: at + 6 });
 
 /** For each JavaScript thread its tasks, and for each one that blocks what it does. */
+interface TaskPlan extends AsyncPlan {
+  /** An RLock; and its wrapper is closed while it waits or later. */
+  closes?: boolean;
+}
+
 function locked(
   core: Core,
-  threads: AsyncPlan[][],
+  threads: TaskPlan[][],
   blocked: LockPlan[] = [],
   rest: Partial<AsyncScenario> = {},
 ): AsyncScenario {
+  const recursive = threads.flat().some(({ closes }) => closes);
   const room = new Room(threads.length + blocked.length);
   const at = room.object('lock', 16);
-  const model = new LockModel(core, room, wordsAt(at));
-  const open = opening((thread) => new thread.classes.Lock());
+  const model = new LockModel(core, room, lockWordsAt(at));
+  const open = opening((thread) => (recursive ? new thread.classes.RLock() : new thread.classes.Lock()));
   /**
    * Tasks of a thread that sleep, in their order: it is promised that they are served so. Where others release the lock
    * between the looks of two of them, the second may be faster.
@@ -31,7 +37,7 @@ function locked(
     lines.set(thread, line);
     return line;
   };
-  const task = (plan: AsyncPlan): Task =>
+  const task = (plan: TaskPlan): Task =>
     function* (thread, index) {
       const lock = open(thread);
       const line = lineOf(thread);
@@ -41,6 +47,7 @@ function locked(
           const promise = lock.acquireAsync(options);
           const has = core.owned.ownerOf(thread.world.state[model.o.word]!) === thread.me;
           if (has === had) line.push(index);
+          if (plan.closes) thread.turns.push(() => lock.close());
           return promise;
         });
         const place = line.indexOf(index);
@@ -51,13 +58,17 @@ function locked(
           throw new Violation(`task ${index} came before one that waited longer`);
         yield thread.turn();
         thread.note((s) => model.leaves(s));
-        lock.release();
+        if (!plan.closes) lock.release();
+        else {
+          if (thread.world.state[model.o.word + 3] !== 1) throw new Violation('the depth of an RLock is not its own');
+          core.owned.giveBackForOwner(thread.memory, model.o);
+        }
       }
     };
   return {
     room,
     objects: [{ at, words: 16 }],
-    setUp: open,
+    setUp: (thread) => void open(thread).handle, // the memory of what is closed is not given back: others have it
     threads: threads.map((plans, slot) => ({ slot, tasks: plans.map(task) })),
     programs: blocked.map((plan, i) => ({ slot: threads.length + i, body: model.user(plan) })),
     died: (state, index) => model.died(state, index),
@@ -85,6 +96,10 @@ export const asyncLock: AsyncSuite = {
       title: 'three participants that block and time out, and a thread with two tasks',
       build: (core) =>
         locked(core, [[{ abort: true }, { rounds: 2 }]], [{ timeout: 'ever', patience: 0 }, { abort: true }, {}]),
+    },
+    {
+      title: 'a task whose RLock is closed while it waits, and a participant that blocks',
+      build: (core) => locked(core, [[{ closes: true, abort: true }]], [{ rounds: 2 }]),
     },
     {
       title: 'four tasks of one thread, in their order',
@@ -179,6 +194,13 @@ export const asyncLock: AsyncSuite = {
     deliver();`,
       to: 'deliver();',
       caughtBy: 'two threads, one with two tasks, and a participant that blocks',
+    },
+    {
+      title: 'an RLock that was closed meanwhile keeps the depth of its last owner',
+      file: 'sync/rlock.ts',
+      from: 'this.#begin(holder, 1, m);',
+      to: 'this.#begin(holder);',
+      caughtBy: 'a task whose RLock is closed while it waits, and a participant that blocks',
     },
   ],
 };
