@@ -4,9 +4,9 @@ import type { Suite } from './suite.js';
 import { isGoneIn, type Participant, peek, Room, type Scenario, times } from './world.js';
 
 /** RWLock. */
-type Sharing = import('../../src/sync/core/sharing.js').Sharing;
+export type Sharing = import('../../src/sync/core/sharing.js').Sharing;
 
-interface UserPlan extends WaitOptions {
+export interface UserPlan extends WaitOptions {
   does: 'read' | 'write' | 'downgrade';
   patience?: number;
   rounds?: number;
@@ -18,7 +18,7 @@ interface UserPlan extends WaitOptions {
 
 const NEVER_WANTS = 99;
 
-class SharingModel {
+export class SharingModel {
   readonly s: Sharing;
   readonly #core: Core;
   /** Bits of those who read, and of who writes. */
@@ -27,9 +27,9 @@ class SharingModel {
   /** A writer died inside, and no writer has released since. */
   readonly #lost: number;
 
-  constructor(core: Core, room: Room) {
+  constructor(core: Core, room: Room, at?: Sharing) {
     this.#core = core;
-    this.s = {
+    this.s = at ?? {
       word: room.word('word'),
       died: room.word('died'),
       want: room.word('want'),
@@ -59,18 +59,12 @@ class SharingModel {
       const make = () => new TakeRead(m, this.s, plan.patience ?? NEVER_WANTS, true);
       if (api.wait(make, plan, (_, how) => how) !== 'done') return;
     }
-    api.after((state) => {
-      if (state[this.#writing] !== 0) throw new Violation(`${api.index} reads while another writes`);
-      this.#checkTold(state);
-      state[this.#reading]! |= 1 << api.index;
-    });
+    api.after((state) => this.reads(state, api.index));
     this.#leaveReading(api);
   }
 
   #leaveReading(api: Api): void {
-    api.before((state) => {
-      state[this.#reading]! &= ~(1 << api.index);
-    });
+    api.before((state) => this.leavesReading(state, api.index));
     api.run(() => this.#core.sharing.dropRead(api.m, this.s));
   }
 
@@ -81,17 +75,8 @@ class SharingModel {
       const make = () => new TakeWrite(m, this.s, plan.patience ?? NEVER_WANTS, true);
       if (api.wait(make, plan, (_, how) => how) !== 'done') return;
     }
-    api.after((state) => {
-      if (state[this.#writing] !== 0) throw new Violation(`${api.index} writes while another writes`);
-      if (state[this.#reading] !== 0) throw new Violation(`${api.index} writes while another reads`);
-      this.#checkTold(state);
-      state[this.#writing] = 1 << api.index;
-    });
-    api.before((state) => {
-      state[this.#writing] = 0;
-      state[this.#lost] = 0;
-      if (plan.does === 'downgrade') state[this.#reading]! |= 1 << api.index;
-    });
+    api.after((state) => this.writes(state, api.index));
+    api.before((state) => this.leavesWriting(state, api.index, plan.does === 'downgrade'));
     if (plan.does === 'write') {
       api.run(() => leaveWriting(m, this.s, true));
       return;
@@ -100,14 +85,39 @@ class SharingModel {
     this.#leaveReading(api);
   }
 
+  reads(state: number[], index: number): void {
+    if (state[this.#writing] !== 0) throw new Violation(`${index} reads while another writes`);
+    this.#checkTold(state);
+    state[this.#reading]! |= 1 << index;
+  }
+
+  leavesReading(state: number[], index: number): void {
+    state[this.#reading]! &= ~(1 << index);
+  }
+
+  writes(state: number[], index: number): void {
+    if (state[this.#writing] !== 0) throw new Violation(`${index} writes while another writes`);
+    if (state[this.#reading] !== 0) throw new Violation(`${index} writes while another reads`);
+    this.#checkTold(state);
+    state[this.#writing] = 1 << index;
+  }
+
+  leavesWriting(state: number[], index: number, stays: boolean): void {
+    state[this.#writing] = 0;
+    state[this.#lost] = 0;
+    if (stays) state[this.#reading]! |= 1 << index;
+  }
+
   /** Whoever comes after a writer that died can know of it. */
   #checkTold(state: readonly number[]): void {
     if (state[this.#lost] !== 0 && state[this.s.died] === 0) throw new Violation('nobody was told of a death inside');
   }
 
-  died(state: number[], index: number): void {
+  /** `inside`: the words say that it had the data, whatever it has noted of that. */
+  died(state: number[], index: number, inside = false): void {
     const bit = 1 << index;
     state[this.#reading]! &= ~bit;
+    if (inside) state[this.#lost] = 1;
     if ((state[this.#writing]! & bit) === 0) return;
     state[this.#writing] = 0;
     state[this.#lost] = 1;
