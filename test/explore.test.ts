@@ -8,7 +8,7 @@ import { SUITES } from './explore/suites.js';
 
 /**
  * Every interleaving of the shipped algorithms, and bugs on purpose that must be found that way: see explore/.
- * EXPLORE=full is the size for the night; EXPLORE_SEED repeats the random schedules of a run.
+ * `npm run explore -- --nightly` is the size for the night; `--seed` repeats the random schedules of a run.
  */
 const TIMEOUT = FULL ? 3_600_000 : 120_000;
 

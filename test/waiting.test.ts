@@ -1,6 +1,6 @@
 import { readdirSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { Barrier, Condition, Event, Lock, RLock, Semaphore } from 'forklock';
+import { Barrier, Condition, Event, Lock, RLock, RWLock, Semaphore } from 'forklock';
 import { describe, expect, test } from 'vitest';
 import { Actor, PROCESSES } from './support/actor.js';
 import { script } from './support/script.js';
@@ -64,6 +64,22 @@ describe('a wait that is pending goes on when its wrapper is closed', () => {
     expect(await waited).toBe(true);
     expect(lock.depth).toBe(2);
     condition.close();
+    lock.close();
+  });
+
+  test('of an RWLock whose writer dies', async () => {
+    const victim = await Actor.start(PROCESSES[0]!);
+    const closing = new RWLock();
+    const lock = RWLock.from(closing.handle);
+    await victim.open('RWLock', 'o', closing.handle);
+    expect(await victim.call('o.write', 'acquire')).toBe(true);
+    const acquired = closing.write.acquireAsync();
+    closing.close();
+    victim.signal('SIGKILL');
+    expect(await acquired).toBe(true);
+    expect(lock.ownerDied).toBe(true);
+    lock.write.release();
+    expect(lock.ownerDied).toBe(false);
     lock.close();
   });
 

@@ -219,6 +219,24 @@ export const counting: Suite = {
           ],
         }),
     },
+    {
+      title: 'takers who reserve, time out and are aborted, one of whom may die, and two releases',
+      build: (core) =>
+        counted(
+          core,
+          {
+            permits: 0,
+            takers: [
+              { patience: 0, keeps: true, timeout: 'ever' },
+              { patience: 0, keeps: true, abort: true },
+              { patience: 1, keeps: true },
+            ],
+            givers: [[1, 1]],
+          },
+          { kills: 1 },
+        ),
+      bounded: { states: 150_000, walks: 1000 },
+    },
   ],
   mutants: [
     {

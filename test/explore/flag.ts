@@ -85,9 +85,18 @@ export class FlagModel {
 
 interface Waiter extends WaitOptions {
   rounds?: number;
+  slot?: number;
+  joins?: boolean;
 }
 
-function flagged(core: Core, waiters: Waiter[], setters: Does[][], rest: Partial<Scenario> = {}): Scenario {
+/** `late`: the setters register when the waiters may be asleep already. */
+function flagged(
+  core: Core,
+  waiters: Waiter[],
+  setters: Does[][],
+  rest: Partial<Scenario> = {},
+  late = false,
+): Scenario {
   const n = waiters.length + setters.length;
   const room = new Room(n);
   const model = new FlagModel(core, room, n);
@@ -97,7 +106,11 @@ function flagged(core: Core, waiters: Waiter[], setters: Does[][], rest: Partial
   ];
   return {
     room,
-    participants: bodies.map((body, slot) => ({ slot, body })),
+    participants: bodies.map((body, i) => ({
+      slot: waiters[i]?.slot ?? i,
+      body,
+      joins: i < waiters.length ? waiters[i]!.joins === true : late,
+    })),
     died: (state, index) => model.died(state, index),
     mayRest: (state) => model.mayRest(state),
     ...rest,
@@ -125,6 +138,28 @@ export const flag: Suite = {
     {
       title: 'two waiters and two setters, and two may die',
       build: (core) => flagged(core, times(2, {}), [['set', 'clear'], ['set']], { kills: 2 }),
+    },
+    {
+      title: 'waiters who time out and are aborted, and two setters, one of whom may die',
+      build: (core) =>
+        flagged(
+          core,
+          [{ timeout: 'ever' }, { abort: true }, {}],
+          [
+            ['set', 'clear'],
+            ['set', 'clear'],
+          ],
+          { kills: 1 },
+        ),
+      bounded: { states: 150_000, walks: 1000 },
+    },
+    {
+      title: 'two waiters and a setter that comes later, which may die',
+      build: (core) => flagged(core, times(2, {}), [['set']], { kills: 1 }, true),
+    },
+    {
+      title: 'a waiter, a newcomer that waits in the slot of one that died, and a set with a clear',
+      build: (core) => flagged(core, [{}, {}, { slot: 0, joins: true }], [['set', 'clear']], { kills: 1 }),
     },
   ],
   mutants: [

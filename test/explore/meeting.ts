@@ -208,6 +208,20 @@ export const meeting: Suite = {
           { slot: 1, rounds: 2 },
         ]),
     },
+    {
+      title: 'three parties who time out and are aborted, a reset, and one may die',
+      build: (core) => meet(core, 2, [{ timeout: 'ever' }, { abort: true }, {}], [['reset']], { kills: 1 }),
+      bounded: { states: 150_000, walks: 1000 },
+    },
+    {
+      title: 'two parties of three, and a newcomer that wants nothing, in the slot of one that died',
+      build: (core) => meet(core, 3, [{}, {}, { slot: 0, joins: true, rounds: 0 }], [], { kills: 1 }),
+    },
+    {
+      title: 'two parties, and a newcomer that comes in the slot of one that died, and a reset',
+      build: (core) => meet(core, 2, [{ rounds: 2 }, {}, { slot: 0, joins: true }], [['reset']], { kills: 1 }),
+      bounded: { states: 150_000, walks: 1000 },
+    },
   ],
   mutants: [
     {
@@ -273,6 +287,13 @@ export const meeting: Suite = {
       from: 'this.dead = dead;',
       to: 'void dead;',
       caughtBy: 'two parties, two rounds, and one may die',
+    },
+    {
+      title: 'a party is not missed when somebody else has its slot',
+      file: 'sync/core/meeting.ts',
+      from: 'if (isGone(alive) || (generation & 0xfff) !== ((w >>> 19) & 0xfff)) return true;',
+      to: 'if (isGone(alive)) return true;',
+      caughtBy: 'two parties of three, and a newcomer that wants nothing, in the slot of one that died',
     },
   ],
 };

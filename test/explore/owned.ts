@@ -273,6 +273,23 @@ export const owned: Suite = {
           ],
         }),
     },
+    {
+      title: 'participants who reserve, time out and refuse a dead owner’s lock, and one may die anywhere',
+      build: (core) =>
+        locked(
+          core,
+          {
+            slots: 3,
+            users: [
+              { steal: false, patience: 0, timeout: 'ever' },
+              { steal: false, patience: 0, abort: true },
+              { steal: false, patience: 0 },
+            ],
+          },
+          { kills: 1 },
+        ),
+      bounded: { states: 150_000, walks: 1000 },
+    },
   ],
   mutants: [
     {

@@ -163,6 +163,19 @@ export const permits: Suite = {
       title: 'two participants and a newcomer in the slot of one that died share one permit',
       build: (core) => recoverable(core, 1, [{}, {}, { slot: 0, joins: true }], { kills: 1 }),
     },
+    {
+      title: 'participants who reserve, time out and are aborted share one permit, and one may die',
+      build: (core) =>
+        recoverable(core, 1, [{ patience: 0, timeout: 'ever' }, { patience: 0, abort: true }, { patience: 0 }], {
+          kills: 1,
+        }),
+      bounded: { states: 150_000, walks: 1000 },
+    },
+    {
+      title: 'participants who take two permits, and a newcomer in the slot of one that died',
+      build: (core) =>
+        recoverable(core, 2, [{ many: 2 }, { timeout: 'ever' }, { slot: 0, joins: true, many: 2 }], { kills: 1 }),
+    },
   ],
   mutants: [
     {

@@ -1,7 +1,7 @@
 import type { Core } from './core.js';
 import { type Api, type Body, Violation, type WaitOptions } from './program.js';
 import type { Suite } from './suite.js';
-import { isGoneIn, type Participant, peek, Room, type Scenario, times } from './world.js';
+import { isGoneIn, nameOf, type Participant, peek, Room, type Scenario, times } from './world.js';
 
 /** RWLock. */
 export type Sharing = import('../../src/sync/core/sharing.js').Sharing;
@@ -146,7 +146,10 @@ function shared(core: Core, users: UserPlan[], rest: Partial<Scenario> = {}): Sc
     room,
     participants,
     writers: new Map(times(room.slots, 0).map((_, slot) => [model.s.readers + slot, slot])),
-    died: (state, index) => model.died(state, index),
+    died: (state, index) => {
+      const { slot, joins } = participants[index]!;
+      model.died(state, index, state[model.s.inside] === nameOf(slot, joins ? 2 : 1));
+    },
     final: (state) => model.final(state),
     ...rest,
   };
@@ -206,6 +209,32 @@ export const sharing: Suite = {
     {
       title: 'a reader, a writer, and a newcomer that writes in the slot of one that died',
       build: (core) => shared(core, [READ, WRITE, { does: 'write', slot: 0, joins: true }], { kills: 1 }),
+    },
+    {
+      title: 'readers and writers who time out and are aborted, and one may die',
+      build: (core) =>
+        shared(
+          core,
+          [
+            { does: 'read', timeout: 'ever', abort: true },
+            { does: 'write', timeout: 'ever' },
+            { does: 'write', abort: true, patience: 0 },
+          ],
+          { kills: 1 },
+        ),
+      bounded: { states: 150_000, walks: 1000 },
+    },
+    {
+      title: 'a writer, a reader, and a newcomer that wants nothing, in the slot of one that died',
+      build: (core) => shared(core, [READ, WRITE, { does: 'read', slot: 0, joins: true, rounds: 0 }], { kills: 1 }),
+    },
+    {
+      title: 'a writer that becomes a reader, and writers who reserve, and one may die',
+      build: (core) =>
+        shared(core, [{ does: 'downgrade' }, { does: 'write', patience: 0 }, { does: 'read', patience: 0 }], {
+          kills: 1,
+        }),
+      bounded: { states: 150_000, walks: 1000 },
     },
   ],
   mutants: [
@@ -291,6 +320,13 @@ export const sharing: Suite = {
       from: 'leaveWriting(this.#m, this.#s, false);',
       to: '',
       caughtBy: 'readers and writers who time out and are aborted',
+    },
+    {
+      title: 'a reader is counted for who has its slot now',
+      file: 'sync/core/sharing.ts',
+      from: 'if ((m.load(m.generationAt(slot)) & 0xfff) << 20 === (w & ~COUNT)) sum += w & COUNT;',
+      to: 'sum += w & COUNT;',
+      caughtBy: 'a writer, a reader, and a newcomer that wants nothing, in the slot of one that died',
     },
   ],
 };

@@ -9,6 +9,7 @@ type Signals = import('../../src/sync/core/signals.js').Signals;
 
 interface WaiterPlan extends WaitOptions {
   slot?: number;
+  joins?: boolean;
   rounds?: number;
 }
 
@@ -194,7 +195,11 @@ function signalled(core: Core, { waiters, notifiers }: Cast, rest: Partial<Scena
   const room = new Room(last + 1 + notifiers.length);
   const model = new SignalsModel(core, room, waiters.length + notifiers.length);
   const participants: Participant[] = [
-    ...waiters.map((plan, i) => ({ slot: plan.slot ?? i, body: model.waiter(plan, plan.slot ?? i) })),
+    ...waiters.map((plan, i) => ({
+      slot: plan.slot ?? i,
+      body: model.waiter(plan, plan.slot ?? i),
+      joins: plan.joins === true,
+    })),
     ...notifiers.map((amounts, i) => ({ slot: last + 1 + i, body: model.notifier(...amounts) })),
   ];
   return {
@@ -250,6 +255,18 @@ export const signals: Suite = {
       build: (core) =>
         signalled(core, { waiters: [{ slot: 0 }, { slot: 0, timeout: 'ever' }, { slot: 1 }], notifiers: [[1], [1]] }),
       bounded: { states: 500_000, walks: 1000 },
+    },
+    {
+      title: 'three waiters, one of whom times out and one is aborted, a notification, and one may die',
+      build: (core) =>
+        signalled(core, { waiters: [{ timeout: 'ever' }, { abort: true }, {}], notifiers: [[1]] }, { kills: 1 }),
+      bounded: { states: 150_000, walks: 1000 },
+    },
+    {
+      title: 'two waiters and a notification, and a newcomer that wants nothing, in the slot of one that died',
+      build: (core) =>
+        signalled(core, { waiters: [{}, {}, { slot: 0, joins: true, rounds: 0 }], notifiers: [[1]] }, { kills: 1 }),
+      bounded: { states: 150_000, walks: 1000 },
     },
   ],
   mutants: [
@@ -313,6 +330,13 @@ export const signals: Suite = {
       from: 'return strandedAt(m, this.#c) >= 0;',
       to: 'return false;',
       caughtBy: 'two waiters and a notification, and one may die',
+    },
+    {
+      title: 'a notification stays with who has the slot now',
+      file: 'sync/core/signals.ts',
+      from: 'return !isGone(alive) && m.load(at + TAG) === tagOf(m.load(m.generationAt(slot)));',
+      to: 'return !isGone(alive);',
+      caughtBy: 'two waiters and a notification, and a newcomer that wants nothing, in the slot of one that died',
     },
   ],
 };

@@ -84,7 +84,11 @@ export const asyncCounting: AsyncSuite = {
     {
       title: 'tasks of two threads and a participant that blocks share one permit, and one may die or end',
       build: (core) =>
-        counted(core, { permits: 1, threads: [[{}, { abort: true }], [{}]], takers: [{}] }, { kills: 1, ends: 1 }),
+        counted(
+          core,
+          { permits: 1, threads: [[{}, { abort: true }], [{ timeout: true }]], takers: [{}] },
+          { kills: 1, ends: 1 },
+        ),
     },
   ],
   mutants: [

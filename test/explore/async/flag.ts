@@ -84,7 +84,7 @@ export const asyncFlag: AsyncSuite = {
         flagged(
           core,
           [
-            [{ rounds: 2 }, {}],
+            [{ rounds: 2, abort: true }, { timeout: true }],
             [{}, { does: ['set', 'clear'] }],
           ],
           [['set', 'clear']],

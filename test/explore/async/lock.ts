@@ -90,7 +90,7 @@ export const asyncLock: AsyncSuite = {
     },
     {
       title: 'tasks of two threads and a participant that blocks, and one may die or end',
-      build: (core) => locked(core, [[{}, { abort: true }], [{}]], [{}], { kills: 1, ends: 1 }),
+      build: (core) => locked(core, [[{}, { abort: true }], [{ timeout: true }]], [{}], { kills: 1, ends: 1 }),
     },
     {
       title: 'three participants that block and time out, and a thread with two tasks',

@@ -99,7 +99,12 @@ export const asyncMeeting: AsyncSuite = {
     },
     {
       title: 'three parties, and one may die or end',
-      build: (core) => meet(core, { parties: 3, threads: [[{}], [{}]], blocked: [{}] }, { kills: 1, ends: 1 }),
+      build: (core) =>
+        meet(
+          core,
+          { parties: 3, threads: [[{ timeout: true }], [{ abort: true }]], blocked: [{}] },
+          { kills: 1, ends: 1 },
+        ),
     },
     {
       title: 'two parties whose action throws',
@@ -118,10 +123,10 @@ export const asyncMeeting: AsyncSuite = {
     {
       title: 'a barrier that is closed is given back while its action runs',
       file: 'sync/barrier.ts',
-      from: 'await waitAsync(cell, meet, checked);',
-      to: `await waitAsync(cell, meet, checked);
-      cell.release();
-      cell.retain();`,
+      from: 'await this.#action?.();',
+      to: `cell.release();
+          await this.#action?.();
+          cell.retain();`,
       caughtBy: 'a party whose barrier is closed while its action runs',
     },
     {

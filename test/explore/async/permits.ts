@@ -64,7 +64,8 @@ export const asyncPermits: AsyncSuite = {
     },
     {
       title: 'tasks of two threads share one permit, and one may die or end',
-      build: (core) => recoverable(core, { permits: 1, threads: [[{}, { abort: true }], [{}]] }, { kills: 1, ends: 1 }),
+      build: (core) =>
+        recoverable(core, { permits: 1, threads: [[{ timeout: true }, { abort: true }], [{}]] }, { kills: 1, ends: 1 }),
     },
   ],
   mutants: [

@@ -93,7 +93,19 @@ export const asyncSharing: AsyncSuite = {
     },
     {
       title: 'tasks of two threads who read and write, and a writer that blocks, and one may die or end',
-      build: (core) => shared(core, [[READ, { does: 'write', abort: true }], [WRITE]], [WRITE], { kills: 1, ends: 1 }),
+      build: (core) =>
+        shared(
+          core,
+          [
+            [
+              { does: 'read', timeout: true },
+              { does: 'write', abort: true },
+            ],
+            [WRITE],
+          ],
+          [WRITE],
+          { kills: 1, ends: 1 },
+        ),
     },
   ],
   mutants: [

@@ -134,7 +134,11 @@ export const asyncSignals: AsyncSuite = {
     {
       title: 'tasks of two threads and a participant that blocks, and one may die or end',
       build: (core) =>
-        signalled(core, { threads: [[{}, { abort: true }], [{}]], blocked: [[1, 1]] }, { kills: 1, ends: 1 }),
+        signalled(
+          core,
+          { threads: [[{ timeout: true }, { abort: true }], [{}]], blocked: [[1, 1]] },
+          { kills: 1, ends: 1 },
+        ),
     },
     {
       title: 'tasks with the RLock of the condition',
