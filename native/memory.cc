@@ -137,6 +137,8 @@ Segment* adopt_checked(int raw, bool reserved, int* error) {
                         static_cast<uint64_t>(static_cast<uint32_t>(words[offsetof(Header, heap_high) / 4])) << 32;
   if (words[0] != kMagic || words[1] != kLayoutVersion || words[2] != libc_abi()) return fail(error, EBADMSG);
   if (type != kArena && type != kSingle && type != kData) return fail(error, EBADMSG);
+  // Whole pages, as they are made: else the rows behind the heap would lie askew.
+  if (type != kData && (heap == 0 || heap % kPage != 0)) return fail(error, EBADMSG);
   if (heap > (uint64_t{1} << 46) || file_size(type, heap) != static_cast<uint64_t>(st.st_size)) {
     return fail(error, EBADMSG);
   }
@@ -270,8 +272,8 @@ int map_over(const Segment* segment, void* address, uint64_t offset, uint64_t le
   const uint64_t page = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
   const uint64_t pages = (length + page - 1) / page * page;
   const uint64_t file_pages = (segment->size + page - 1) / page * page;
-  if (reinterpret_cast<uintptr_t>(address) % page != 0 || offset % page != 0) return -EINVAL;
-  if (length == 0 || offset + pages > file_pages) return -EINVAL;
+  if (reinterpret_cast<uintptr_t>(address) % page != 0) return -EFAULT;
+  if (length == 0 || offset % page != 0 || pages > file_pages || offset > file_pages - pages) return -ERANGE;
   void* mapped = mmap(address, pages, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, segment->fd,
                       static_cast<off_t>(offset));
   return mapped == MAP_FAILED ? -errno : 0;

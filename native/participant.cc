@@ -88,13 +88,14 @@ void announce(Segment* segment, uint32_t i) {
 
 void fill_slot(Segment* segment, uint32_t i) {
   Slot* slot = segment->slot(i);
-  clear_row(segment, i);
+  // First of all: with the slot taken and the generation unchanged, its last owner looks alive.
   const int32_t last = slot->generation.load();
   slot->former[static_cast<uint32_t>(last) % kDeaths] = {last, slot->pid};
+  slot->generation.fetch_add(1);  // from here on the names of the slot's earlier owners name nobody
   slot->pid = static_cast<int32_t>(getpid());
   slot->tid = static_cast<int32_t>(syscall(SYS_gettid));
   slot->start = process_start();
-  slot->generation.fetch_add(1);  // from here on the names of the slot's earlier owners name nobody
+  clear_row(segment, i);
   // The kernel wakes at a death only with this bit, and glibc keeps it.
   Word* alive = alive_word(segment, i);
   alive->fetch_or(static_cast<int32_t>(FUTEX_WAITERS));
@@ -139,8 +140,8 @@ int join(Segment* segment) {
 }
 
 void leave(Segment* segment, uint32_t slot) {
+  segment->own[slot].store(0);  // first: the next one who has the slot may be another thread of this process
   pthread_mutex_unlock(&segment->slot(slot)->alive);
-  segment->own[slot].store(0);
   announce(segment, slot);
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <linux/futex.h>
 
 #include "fork/helpers.h"
 #include "participant.h"
@@ -16,6 +17,9 @@ constexpr uint64_t kPlainSlice = 50 * kMillisecond;  // without futex_waitv noth
 // The safety net of futex_waitv: not every participant may fit into it, and of several processes that are killed at
 // once one may take another's wake-up with it.
 constexpr uint64_t kSlice = 100 * kMillisecond;
+// The number of the dead can come back: a newcomer takes a dead one's slot, is seen there, and is killed before it has
+// said so (test/model/README.md). So where somebody has died, who waits for deaths looks again after this time.
+constexpr uint64_t kDoubt = 500 * kMillisecond;
 
 // 1 when the process is about to end. Of the process, not of an environment, as that is what ends.
 Word ending{0};
@@ -29,6 +33,14 @@ int count_dead(const Segment* segment) {
   int dead = 0;
   for (uint32_t i = 0; i < segment->high(); i++) dead += is_gone(alive_word(segment, i)->load());
   return dead;
+}
+
+// Whether a participant has died, as opposed to left, whose slot nobody has taken since.
+bool has_killed(const Segment* segment) {
+  for (uint32_t i = 0; i < segment->high(); i++) {
+    if ((static_cast<uint32_t>(alive_word(segment, i)->load()) & FUTEX_OWNER_DIED) != 0) return true;
+  }
+  return false;
 }
 
 // Whether what the caller looked at may have changed already, apart from the word, which the kernel compares.
@@ -118,7 +130,7 @@ bool WaiterThread::add(uint32_t id, const Watch& watch) {
     std::lock_guard<std::mutex> guard(mutex_);
     // Without futex_waitv a thread can sleep on one word only.
     if (entries_.size() >= (has_waitv() ? kThreadEntries : 1)) return false;
-    entries_.push_back({id, watch, SegmentUse(watch.segment)});
+    entries_.push_back({id, watch, SegmentUse(watch.segment), monotonic_ns()});
   }
   ring();
   return true;
@@ -219,13 +231,15 @@ void WaiterThread::give_back_wakes(const std::vector<Entry>& slept_on) {
 
 void WaiterThread::report_changed() {
   std::vector<uint32_t> done;
+  const uint64_t now = monotonic_ns();
   {
     std::lock_guard<std::mutex> guard(mutex_);
     for (size_t i = 0; i < entries_.size();) {
       const Watch& w = entries_[i].watch;
-      // Whatever there is to do shows in the word, in who is there, or in who is dead. A wake-up that changed nothing
+      const bool in_doubt = w.dead >= 0 && now - entries_[i].since >= kDoubt && has_killed(w.segment);
+      // Whatever there is to do shows in the word, in who is there, or (nearly always) in who is dead. A wake-up that changed nothing
       // is nobody's business: the word says again what it said, so whoever changes it next wakes somebody.
-      if (w.word->load() != w.expected || is_stale(w)) {
+      if (in_doubt || w.word->load() != w.expected || is_stale(w)) {
         done.push_back(entries_[i].id);
         entries_.erase(entries_.begin() + static_cast<std::ptrdiff_t>(i));
       } else {

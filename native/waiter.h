@@ -48,6 +48,7 @@ class WaiterThread {
     uint32_t id;
     Watch watch;
     SegmentUse use;  // a sleeping thread may touch the words after JavaScript has closed the segment
+    uint64_t since;  // in ns
   };
   struct Alive {  // an alive word that is slept on
     Segment* segment;

@@ -137,6 +137,29 @@ describe.each(PROCESSES)('objects that are made and dropped: %s', (mode) => {
   });
 });
 
+test.each(['in one go', 'with turns of the event loop between'])(
+  'names that are opened and closed without end do not use up the mappings of a process, %s',
+  async (how) => {
+    const { printed, code, stderr } = await script(
+      async ({ forklock, fs, print }, name, turns) => {
+        let most = 0;
+        for (let i = 1; i <= 12_000; i++) {
+          new forklock.Lock({ name }).close();
+          if (turns && i % 100 === 0) await new Promise((resolve) => setImmediate(resolve));
+          if (i % 500 === 0) most = Math.max(most, fs.readFileSync('/proc/self/maps', 'latin1').split('\n').length);
+        }
+        forklock.Lock.unlink(name);
+        print(most);
+      },
+      [freshName(), how !== 'in one go'] as const,
+      { deadline: 25_000 },
+    );
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    // V8 unmaps what it collects, and is told to when there are some 2,000; 65,530 are all that a process may have.
+    expect(printed[0]).toBeLessThan(6_000);
+  },
+);
+
 test('failing to open or to make does not leave descriptors either', async () => {
   const name = freshName();
   const event = new Event({ name });

@@ -153,6 +153,37 @@ for (const holding of holdings) {
   });
 }
 
+describe('Condition', () => {
+  for (const form of ['sync', 'async'] as const) {
+    // Of two waiters who are after the notification of a dead one, the one that it is not for gets the lock first.
+    test(`a death of the lock's owner is not swallowed by a wait that goes on, ${form}`, async () => {
+      const [owner, notified, older, younger] = await Promise.all(
+        Array.from({ length: 4 }, () => Actor.start('process')) as [Promise<Actor>, ...Promise<Actor>[]],
+      );
+      const condition = await share('Condition', 'handle', [owner!, notified!, older!, younger!], [undefined]);
+      const waits: Promise<unknown>[] = [];
+      for (const [i, actor] of [notified!, older!, younger!].entries()) {
+        const party = new Party(actor, form);
+        await party.acquire();
+        waits.push(party.wait());
+        await until(() => condition.waiting === i + 1);
+      }
+      waits[0]!.catch(() => {});
+      await owner!.call('o', 'acquire');
+      expect(await owner!.call('o', 'notify')).toBe(1);
+      older!.signal('SIGSTOP');
+      await notified!.kill();
+      await until(() => condition.lock.waiting === 1);
+      await owner!.kill();
+      await until(() => condition.lock.waiting === 0);
+      const told = waits[2]!.then(() => younger!.read('o.lock', 'ownerDied'));
+      older!.signal('SIGCONT');
+      const first = await Promise.race([told, waits[1]!.then(() => older!.read('o.lock', 'ownerDied'))]);
+      expect(first).toBe(true);
+    });
+  }
+});
+
 describe('Barrier', () => {
   // A wait that is pending keeps its process alive, so none ends by itself.
   for (const death of deaths.filter(({ title }) => !title.endsWith('ends by itself'))) {
@@ -265,6 +296,38 @@ withEveryProcess((kind, title) => {
       expect(lock.depth).toBe(1);
       await other.call('o', 'release');
       expect(lock.locked).toBe(false);
+    });
+
+    // For a moment it is: the newcomer takes the slot, and then says that it is another. No system call may be in between.
+    test('a dead owner is not taken for alive when a newcomer gets its slot', async () => {
+      const observer = await troupe.lend('process');
+      let long = 0;
+      for (let round = 0; round < 4; round++) {
+        const [victim, newcomer] = await Promise.all([Actor.start(kind), Actor.start('thread')]);
+        const lock = await share('Lock', 'name', [victim, observer]);
+        await victim.call('o', 'acquire');
+        await victim.kill();
+        expect(lock.locked).toBe(false);
+        await observer.run(({ get, state }) => {
+          state.looks = true;
+          state.held = 0;
+          const look = (): void => {
+            const end = performance.now() + 5;
+            while (performance.now() < end) if (get('o').locked) (state.held as number)++;
+            if (state.looks) setImmediate(look);
+          };
+          setImmediate(look);
+        });
+        await newcomer.make('Lock', 'o', { name: lock.name });
+        const held = await observer.run(({ state }) => {
+          state.looks = false;
+          return state.held as number;
+        });
+        if (held > 50) long++;
+        expect(lock.ownerDied).toBe(true);
+        await newcomer.stop();
+      }
+      expect(long).toBeLessThan(2);
     });
 
     test('a living owner is never taken for dead, though other participants end all the time', async () => {
@@ -536,6 +599,38 @@ withEveryProcess((kind, title) => {
     });
   }
 });
+
+for (const form of ['tryAcquire', 'acquire', 'acquireAsync'] as const) {
+  test(`a writer that finds a dead one and gives up in front of a reader says so: ${form}`, async () => {
+    const [victim, reader, heir] = await Promise.all([
+      Actor.start('process'),
+      ...(await troupe.lendAll(['process', 'process'])),
+    ]);
+    const rw = new RWLock();
+    for (const actor of [victim, reader!, heir!]) await actor.open('RWLock', 'o', rw.handle);
+    await victim.call('o.write', 'acquire');
+    await victim.kill();
+    // A reader that has raised its word, and has not yet looked at the writers': the moment cannot be met from outside.
+    await reader!.run(({ get }) => {
+      const { cell, words } = get('o').read;
+      const tag = ((cell.m.me >>> 11) & 0xfff) << 20;
+      cell.m.store(words.readers + (cell.m.me & 0x7ff) - 1, tag | 1);
+    });
+    const got = await heir!.run(({ get }, method) => {
+      const { write } = get('o');
+      if (method === 'tryAcquire') return write.tryAcquire();
+      return method === 'acquire' ? write.acquire(50) : write.acquireAsync({ timeout: 50 });
+    }, form);
+    expect(got).toBe(false);
+    const codes = await heir!.run(async ({ warnings }) => {
+      await new Promise((resolve) => setImmediate(resolve));
+      return warnings.map(({ code }) => code);
+    });
+    expect(codes).toContain('FORKLOCK_OWNER_DIED');
+    expect(rw.ownerDied).toBe(true);
+    rw.close();
+  });
+}
 
 test('nothing of a death is left: twenty holders in a row, each terminated', async () => {
   const lock = new Lock();

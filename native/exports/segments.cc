@@ -87,11 +87,27 @@ Value Describe(const CallbackInfo& info) {  // index -> [fd, inode, type, heap, 
   return out;
 }
 
+// V8 unmaps a buffer when it collects it, and sees nothing of its size: a program that opens and closes names would run
+// out of mappings (vm.max_map_count, 65530) before V8 has a reason to collect. As each counts as much as this, some 2000
+// of them are one.
+constexpr int64_t kMappingWeight = 32768;
+
+void count_mapping(napi_env env, int64_t by) {
+  int64_t now;
+  napi_adjust_external_memory(env, by, &now);
+}
+
 Value MapOver(const CallbackInfo& info) {  // index, Uint8Array over the whole buffer, offset
   Segment* s = self(info).at(number(info, 0));
   if (s == nullptr) return give(info, -EBADF);
   Napi::Uint8Array view = info[1].As<Napi::Uint8Array>();
-  return give(info, map_over(s, view.Data(), static_cast<uint64_t>(real(info, 2)), view.ByteLength()));
+  const int result = map_over(s, view.Data(), static_cast<uint64_t>(real(info, 2)), view.ByteLength());
+  const auto unmapped = [](napi_env env, void*, void*) { count_mapping(env, -kMappingWeight); };
+  if (result == 0 &&
+      napi_add_finalizer(info.Env(), view.ArrayBuffer(), nullptr, unmapped, nullptr, nullptr) == napi_ok) {
+    count_mapping(info.Env(), kMappingWeight);
+  }
+  return give(info, result);
 }
 
 }  // namespace

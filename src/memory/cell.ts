@@ -150,6 +150,10 @@ class Lease {
     }
   }
 
+  get ended(): boolean {
+    return this.#ended;
+  }
+
   get #held(): boolean {
     const at = HEAP_WORD + this.cell * CELL_WORDS;
     const embedded = at + CELL_WORDS;
@@ -209,7 +213,7 @@ export class Cell {
     this.m = segment.words;
     this.at = HEAP_WORD + index * CELL_WORDS;
     this.#lease = lease;
-    if (lease) leases.register(this, lease);
+    if (lease) leases.register(this, lease, this);
   }
 
   static create(shape: Shape, name: string | undefined): Cell {
@@ -329,7 +333,9 @@ export class Cell {
   close(): void {
     if (this.closed) return;
     this.m = closedWordsOf(this.kind);
-    this.#lease?.end(true); // and once more, for nothing, when the wrapper is collected
+    this.#lease?.end(true);
+    // Else the registry keeps the segment's buffer, and so a mapping, until a turn of the loop after this is collected.
+    if (this.#lease?.ended) leases.unregister(this);
   }
 }
 

@@ -132,8 +132,17 @@ function holdSegment(fd: number, inode: number, cookie: Cookie): () => void {
   return () => segment.release();
 }
 
-/** Text with descriptors, as one or more messages of a socket. Errors: `ERR_FORKLOCK_SYSTEM`; false: nobody is there. */
-export function post(socket: number, head: Record<string, unknown>, descriptors: readonly number[]): boolean {
+/**
+ * Text with descriptors, as one or more messages of a socket. False: nobody is there, or nobody has read for `patience` ms
+ * although the socket is full. Errors: `ERR_FORKLOCK_SYSTEM`.
+ */
+export function post(
+  socket: number,
+  head: Record<string, unknown>,
+  descriptors: readonly number[],
+  patience = Number.POSITIVE_INFINITY,
+): boolean {
+  const deadline = performance.now() + patience;
   const text = Buffer.from(JSON.stringify({ ...head, descriptors: descriptors.length }));
   for (let at = 0; at === 0 || at < descriptors.length; at += PER_MESSAGE) {
     const some = Int32Array.from(descriptors.slice(at, at + PER_MESSAGE));
@@ -143,6 +152,7 @@ export function post(socket: number, head: Record<string, unknown>, descriptors:
       if (result === 0) break;
       if (result === EPIPE || result === ECONNRESET) return false;
       if (result !== EAGAIN) checked(result, 'sending to a process');
+      if (performance.now() >= deadline) return false;
       nap(); // the socket is full: until the other end has read, or is gone (EPIPE)
     }
   }

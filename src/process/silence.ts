@@ -17,8 +17,8 @@ type Callback = Partial<Record<(typeof FUNCTIONS)[number], () => void>> & { _rep
 
 const nothing = (): void => {};
 
-function active(type: string): number {
-  return process.getActiveResourcesInfo().filter((each) => each === type).length;
+function active(...types: string[]): number {
+  return process.getActiveResourcesInfo().filter((each) => types.includes(each)).length;
 }
 
 /** Calls in libuv's pool that have ended, but whose callbacks come after the one that forks. */
@@ -135,7 +135,7 @@ export function silenceParent(): void {
  * the turn in which `fork()` was called. Returns whether there is anything to silence.
  */
 export function silenceLater(rehearsing = false): boolean {
-  if (active('Timeout') + active('Immediate') === 0 || rehearsing) return false;
+  if (active('Timeout', 'Immediate') === 0 || rehearsing) return false;
   disarm((resource) => typeof resource._onImmediate === 'function' || (resource as NodeJS.Timeout).hasRef?.() === true);
   return true;
 }

@@ -1,7 +1,7 @@
 import { checked } from '../errors.js';
 import { native } from '../native.js';
 import { blockUntil } from './descriptors.js';
-import { callFork, goOnAsChild } from './fork.js';
+import { callFork, type Forked, goOnAsChild } from './fork.js';
 import { type Incoming, post, take } from './message.js';
 
 /** How long a spare may take to wake up, in ms. One that somebody has stopped would never. */
@@ -24,7 +24,7 @@ export class Spare {
   /** The server's end of its socket. At the end of the server the spare ends, too. */
   readonly #socket: number;
 
-  private constructor(pid: number, pidfd: number, socket: number) {
+  private constructor({ pid, pidfd }: Forked, socket: number) {
     this.pid = pid;
     this.pidfd = pidfd;
     this.#socket = socket;
@@ -34,17 +34,17 @@ export class Spare {
   static fork(leave: () => void): Spare | Order {
     checked(native().socketPair(ends), 'making a socket');
     const [ours, theirs] = ends as unknown as [number, number];
-    let child = true;
+    let forked: Forked;
     try {
-      const { pid, pidfd } = callFork([], false);
-      child = pid === 0;
-      if (!child) return new Spare(pid, pidfd, ours);
+      forked = callFork([], false);
     } catch (error) {
       native().closeDescriptor(ours);
-      child = false;
+      native().closeDescriptor(theirs);
       throw error;
-    } finally {
-      if (!child) native().closeDescriptor(theirs);
+    }
+    if (forked.pid > 0) {
+      native().closeDescriptor(theirs);
+      return new Spare(forked, ours);
     }
     native().closeDescriptor(ours);
     goOnAsChild();
@@ -52,15 +52,16 @@ export class Spare {
     return receiveOrder(theirs);
   }
 
-  /** Tells it what to become. False: it has ended, or has had to be. */
+  /** Tells it what to become. False: it has ended, or is stopped. */
   hire(order: Order): boolean {
-    const hired = post(this.#socket, {}, order) && this.#begins();
+    const hired = post(this.#socket, {}, order, PATIENCE) && this.#begins();
     native().closeDescriptor(this.#socket);
     return hired;
   }
 
-  /** After `hire` has said that it has ended. */
+  /** After `hire` has said no. */
   bury(): void {
+    native().pidfdSignal(this.pidfd, SIGKILL);
     blockUntil(
       () => native().exitStatus(this.pidfd, true) !== EAGAIN,
       () => [this.pidfd],

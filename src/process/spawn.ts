@@ -1,4 +1,4 @@
-import { checked } from '../errors.js';
+import { checked, SystemError } from '../errors.js';
 import { native } from '../native.js';
 import { OwnChild } from './child.js';
 import { inheritedArguments, startingEnvironment } from './command.js';
@@ -7,6 +7,7 @@ import { AS_PROCESS, program } from './program.js';
 import { pidfdOfSelf } from './self.js';
 
 const ends = new Int32Array(2);
+const EAGAIN = -11;
 const made = new Int32Array(1);
 const DEV_NULL = -1;
 
@@ -48,7 +49,8 @@ export function startProgram(
  */
 export function spawnChild(message: Message, env: Record<string, string>): OwnChild {
   const { pid, pidfd, socket } = startProgram(AS_PROCESS, env, (to) => {
-    post(to, {}, [message.payload, ...message.segments]);
+    // Nobody reads yet, so all of it has to fit.
+    if (!post(to, {}, [message.payload, ...message.segments], 0)) throw new SystemError('sending to a process', EAGAIN);
   });
   native().closeDescriptor(socket); // what is in it stays in it
   return new OwnChild(pid, pidfd, message.retained);

@@ -65,8 +65,8 @@ interface Waiting {
  * - **The lock** is an {@link RLock} of its own, or the one that is given. It is held when `wait` is called (which
  *   releases all its levels, and has them again when it returns, rejects or throws) and for `notify`.
  * - **Fairness**: the longest wait is notified first, over processes as far as their oldest waits tell.
- * - **Spurious wakeups**: none in normal operation. When a process is killed in the middle of `notify`, a wait may be
- *   notified that need not have been; `waitFor` looks again by itself.
+ * - **Spurious wakeups**: none in normal operation. When a process is killed in the middle of `notify`, or while it has the
+ *   lock, a wait may be notified that need not have been; `waitFor` looks again by itself.
  * - **Deaths**: a waiter that is killed neither hangs the notifier nor swallows a notification that another could have
  *   used: it is passed on. The lock's owner may die as for {@link Lock}; the condition's `ownerDied` is the lock's.
  */
@@ -149,7 +149,8 @@ export class Condition extends Lockable {
         this.#abandon(wait);
         throw error;
       }
-      if (this.#ends(wait, woken)) return wait.notified;
+      const told = this.lock.ownerDied;
+      if (this.#ends(wait, woken && !told)) return wait.notified || (woken && told);
       wait.saved = releaseAll(this.lock);
     }
   }
@@ -191,8 +192,10 @@ export class Condition extends Lockable {
         this.#ends(wait, false, true);
         throw failure.reason;
       }
-      if (this.#ends(wait, woken)) return wait.notified;
-      wait.saved = releaseAll(lockOfPending(this.lock));
+      const lock = lockOfPending(this.lock);
+      const told = lock.ownerDied;
+      if (this.#ends(wait, woken && !told)) return wait.notified || (woken && told);
+      wait.saved = releaseAll(lock);
     }
   }
 
@@ -255,7 +258,10 @@ export class Condition extends Lockable {
     return { m, signals, signal, ticket, saved: releaseAll(this.lock), notified: false };
   }
 
-  /** With the lock held again: whether the wait is over. */
+  /**
+   * With the lock held again: whether the wait is over. It is when the lock came from an owner that died, as if notified:
+   * to release it again would say that the data are in order.
+   */
   #ends(wait: Waiting, woken: boolean, aborted = false): boolean {
     const { m, signals } = wait;
     const { tickets } = this.#local;

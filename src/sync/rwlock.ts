@@ -98,18 +98,16 @@ export abstract class Side implements Acquirable {
     return withHeldAsync(this, this.#title, fn, options);
   }
 
-  /** @internal */
+  /** @internal Asked before a wait, because the wrapper may be closed meanwhile. */
   protected steals(): boolean {
     return (this.cell.flags & THROW_FLAG) === 0;
   }
 
-  /** @internal */
-  protected taken(take: TakeRead | TakeWrite, steals: boolean): true {
-    if (take.deadOwner !== 0) {
-      if (!steals) throw ownerDiedError(this.cell, take.deadOwner);
-      reportOwnerDied(this.cell, take.deadOwner);
-    }
-    return true;
+  /** @internal What a wait found out about a dead owner. Also if it gave up then: nobody after it can find that out. */
+  protected tell(take: TakeRead | TakeWrite, steals: boolean): void {
+    if (take.deadOwner === 0) return;
+    if (!steals) throw ownerDiedError(this.cell, take.deadOwner);
+    reportOwnerDied(this.cell, take.deadOwner);
   }
 
   /** @internal Blocking for what this thread itself keeps from happening. */
@@ -141,7 +139,11 @@ export class ReadSide extends Side {
     this.refuseDeadlock(ms, this.isWriter());
     const steals = this.steals();
     const take = new TakeRead(m, this.words, PATIENT, steals);
-    return waitSync(this.cell, take, ms) && this.taken(take, steals);
+    try {
+      return waitSync(this.cell, take, ms);
+    } finally {
+      this.tell(take, steals);
+    }
   }
 
   tryAcquire(): boolean {
@@ -158,7 +160,11 @@ export class ReadSide extends Side {
     const { m } = this.cell;
     const steals = this.steals();
     const take = new TakeRead(m, this.words, IMPATIENT, steals);
-    return (await waitAsync(this.cell, take, checkWaitOptions(options))) && this.taken(take, steals);
+    try {
+      return await waitAsync(this.cell, take, checkWaitOptions(options));
+    } finally {
+      this.tell(take, steals);
+    }
   }
 
   release(): void {
@@ -184,7 +190,11 @@ export class WriteSide extends Side {
     this.refuseDeadlock(ms, this.isWriter() || ownReads(m, this.words) > 0);
     const steals = this.steals();
     const take = new TakeWrite(m, this.words, PATIENT, steals);
-    return waitSync(this.cell, take, ms) && this.taken(take, steals);
+    try {
+      return waitSync(this.cell, take, ms);
+    } finally {
+      this.tell(take, steals);
+    }
   }
 
   tryAcquire(): boolean {
@@ -201,7 +211,11 @@ export class WriteSide extends Side {
     const { m } = this.cell;
     const steals = this.steals();
     const take = new TakeWrite(m, this.words, IMPATIENT, steals);
-    return (await waitAsync(this.cell, take, checkWaitOptions(options))) && this.taken(take, steals);
+    try {
+      return await waitAsync(this.cell, take, checkWaitOptions(options));
+    } finally {
+      this.tell(take, steals);
+    }
   }
 
   release(): void {

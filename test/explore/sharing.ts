@@ -236,6 +236,10 @@ export const sharing: Suite = {
         }),
       bounded: { states: 150_000, walks: 1000 },
     },
+    {
+      title: 'a reader, a writer, and a newcomer that wants nothing, in the slot of one that died, and two may die',
+      build: (core) => shared(core, [READ, WRITE, { does: 'read', slot: 0, joins: true, rounds: 0 }], { kills: 2 }),
+    },
   ],
   mutants: [
     {
@@ -270,31 +274,32 @@ export const sharing: Suite = {
     {
       title: 'a writer looks at the readers before it reads what it sleeps on',
       file: 'sync/core/sharing.ts',
-      from: `this.expected = m.load(s.drain);
-    if (reads(m, s) > 0) return false;`,
-      to: `const some = reads(m, s) > 0;
-    this.expected = m.load(s.drain);
-    if (some) return false;`,
+      from: 'if (this.owner >= 0) return false;',
+      to: `if (this.owner >= 0) {
+      this.expected = m.load(s.drain);
+      return false;
+    }`,
       caughtBy: 'two readers and a writer',
     },
     {
       title: 'a writer does not wait for readers',
       file: 'sync/core/sharing.ts',
-      from: 'if (reads(m, s) > 0) return false;',
+      from: 'if (this.owner >= 0) return false;',
       to: '',
       caughtBy: 'two readers and a writer',
     },
     {
       title: 'dead readers are counted',
       file: 'sync/core/sharing.ts',
-      from: 'if ((w & COUNT) === 0 || isGone(m.load(m.aliveAt(slot)))) continue;',
-      to: 'if ((w & COUNT) === 0) continue;',
+      from: 'if ((w & COUNT) === 0 || isGone(m.load(m.aliveAt(slot)))) return 0;',
+      to: 'if ((w & COUNT) === 0) return 0;',
       caughtBy: 'two readers and a writer, and one may die',
     },
     {
-      title: 'the dead are not counted before the sleep',
+      title: 'a writer does not look for the death of a reader before it sleeps',
       file: 'sync/core/sharing.ts',
-      from: 'this.dead = wait.dead;',
+      from: `    this.owner = wait.owner;
+    this.dead = wait.dead;`,
       to: '',
       caughtBy: 'two readers and a writer, and one may die',
     },
@@ -324,9 +329,16 @@ export const sharing: Suite = {
     {
       title: 'a reader is counted for who has its slot now',
       file: 'sync/core/sharing.ts',
-      from: 'if ((m.load(m.generationAt(slot)) & 0xfff) << 20 === (w & ~COUNT)) sum += w & COUNT;',
-      to: 'sum += w & COUNT;',
+      from: 'return (m.load(m.generationAt(slot)) & 0xfff) << 20 === (w & ~COUNT) ? w & COUNT : 0;',
+      to: 'return w & COUNT;',
       caughtBy: 'a writer, a reader, and a newcomer that wants nothing, in the slot of one that died',
+    },
+    {
+      title: 'the dead are counted, and the reader that a writer waits for is not named',
+      file: 'sync/core/sharing.ts',
+      from: 'this.owner = wait.owner;',
+      to: 'this.owner = this.#taken ? -1 : wait.owner;',
+      caughtBy: 'a reader, a writer, and a newcomer that wants nothing, in the slot of one that died, and two may die',
     },
   ],
 };

@@ -73,16 +73,17 @@ test('children that crash leave it as it is', async () => {
         p.join();
         print(p.exitCode);
       }
-      const last = new forklock.Process({ target: [url, 'waitFor'], args: [event] });
+      const go = new forklock.Event();
+      const last = new forklock.Process({ target: [url, 'waitFor'], args: [go] });
       last.start();
-      print([first.isAlive(), server(last) === same, last.join(), last.exitCode]);
+      print([first.isAlive(), server(last) === same, go.set(), last.join(), last.exitCode]);
       first.kill();
       print([first.join(), first.exitCode]);
     },
     [TARGETS] as const,
   );
   expect(stderr).toBe('');
-  expect(printed).toEqual([-11, -9, -6, -4, [true, true, true, 0], [true, -9]]);
+  expect(printed).toEqual([-11, -9, -6, -4, [true, true, null, true, 0], [true, -9]]);
 });
 
 test('a server that is killed is replaced; its children go on, and end with 255', async () => {

@@ -39,21 +39,22 @@ export interface ScriptResult {
 }
 
 /** Runs a function in a process of its own that has no channel to this one. It is sent as source. */
-export async function script<A extends unknown[]>(
+export function script<A extends unknown[]>(
   fn: (scope: ScriptScope, ...args: A) => unknown,
   args: A,
-  { mode = 'process', deadline = 20_000, env, execArgv = [], under = [] }: ScriptOptions = {},
+  options: ScriptOptions = {},
+): Promise<ScriptResult> {
+  const { mode = 'process' } = options;
+  return node([program, mode, fn.toString(), ...args.map((arg) => JSON.stringify(arg))], options);
+}
+
+/** Runs node with a program and its arguments. */
+export async function node(
+  program: string[],
+  { deadline = 20_000, env, execArgv = [], under = [] }: ScriptOptions = {},
 ): Promise<ScriptResult> {
   const start = performance.now();
-  const command = [
-    ...under,
-    process.execPath,
-    ...execArgv,
-    program,
-    mode,
-    fn.toString(),
-    ...args.map((arg) => JSON.stringify(arg)),
-  ] as unknown as [string, ...string[]];
+  const command = [...under, process.execPath, ...execArgv, ...program] as unknown as [string, ...string[]];
   const { ended } = startGroup(command, { deadline, env: { ...process.env, NODE_OPTIONS: '', ...env } });
   const { stdout, stderr, code, signal } = await ended;
   const printed = stdout

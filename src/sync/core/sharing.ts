@@ -44,16 +44,26 @@ export function dropRead(m: Memory, s: Sharing): void {
   m.wake(s.drain, EVERYONE);
 }
 
+/** How often the participant in a slot reads, if it lives. */
+function readsOf(m: Memory, s: Sharing, slot: number): number {
+  const w = m.load(s.readers + slot);
+  if ((w & COUNT) === 0 || isGone(m.load(m.aliveAt(slot)))) return 0;
+  return (m.load(m.generationAt(slot)) & 0xfff) << 20 === (w & ~COUNT) ? w & COUNT : 0;
+}
+
 /** Living participants' reads. */
 export function reads(m: Memory, s: Sharing): number {
   let sum = 0;
   const high = highOf(m);
-  for (let slot = 0; slot < high; slot++) {
-    const w = m.load(s.readers + slot);
-    if ((w & COUNT) === 0 || isGone(m.load(m.aliveAt(slot)))) continue;
-    if ((m.load(m.generationAt(slot)) & 0xfff) << 20 === (w & ~COUNT)) sum += w & COUNT;
-  }
+  for (let slot = 0; slot < high; slot++) sum += readsOf(m, s, slot);
   return sum;
+}
+
+/** The slot of somebody who reads, or -1. */
+function someReader(m: Memory, s: Sharing): number {
+  const high = highOf(m);
+  for (let slot = 0; slot < high; slot++) if (readsOf(m, s, slot) > 0) return slot;
+  return -1;
 }
 
 export function tryRead(m: Memory, s: Sharing): boolean {
@@ -152,7 +162,8 @@ export class Drain extends ParkedWait {
     this.members = m.load(m.membersAt);
     this.dead = countDead(m); // a reader that lowers its word and dies before it says so
     this.expected = m.load(s.drain);
-    if (reads(m, s) > 0) return false;
+    this.owner = someReader(m, s); // the number hides a newcomer, killed in a dead reader's slot before it said so
+    if (this.owner >= 0) return false;
     m.store(s.inside, m.me);
     return true;
   }

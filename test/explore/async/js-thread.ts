@@ -135,6 +135,7 @@ export class Realm {
 /** A FinalizationRegistry: nothing is collected here. */
 class Unregistered {
   register(): void {}
+  unregister(): void {}
 }
 
 /** An AbortSignal whose listeners run where it fires, and throw there. */

@@ -1,0 +1,11 @@
+// What waiter.cc needs of native/fork: the signal that its threads leave open. Stopping threads needs Node's around it,
+// and is tested there (test/fork).
+#include <csignal>
+
+#include "../../native/fork/helpers.h"
+
+namespace forklock {
+
+int park_signal() { return SIGRTMAX; }
+
+}  // namespace forklock

@@ -1,0 +1,113 @@
+import { expect, test } from 'vitest';
+import { isThere, TARGETS } from '../support/processes.js';
+import { type ScriptResult, script } from '../support/script.js';
+
+/** Runs the source with a fork server that has a spare child, whose pid is there as `spare`. */
+function withSpare(source: string): Promise<ScriptResult> {
+  return script(
+    async (scope, url, source) => {
+      const { forklock, fs } = scope;
+      const parentOf = (pid: number): number =>
+        Number(
+          fs
+            .readFileSync(`/proc/${pid}/stat`, 'utf8')
+            .replace(/^.*\) /s, '')
+            .split(' ')[1],
+        );
+      const childrenOf = (pid: number): number[] =>
+        fs.readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
+      const run = (name = 'facts') => {
+        const p = new forklock.Process({ target: [url, name] });
+        p.start();
+        p.join();
+        return p.exitCode;
+      };
+      const event = new forklock.Event();
+      const first = new forklock.Process({ target: [url, 'waitFor'], args: [event] });
+      first.start();
+      const server = parentOf(first.pid!);
+      event.set();
+      first.join();
+      const theSpare = async (): Promise<number> => {
+        for (;;) {
+          // It sleeps until it gets its order, in poll(2).
+          const [pid] = childrenOf(server);
+          if (pid !== undefined && fs.readFileSync(`/proc/${pid}/syscall`, 'utf8').startsWith('7 ')) return pid;
+          await new Promise(setImmediate);
+        }
+      };
+      const tools = { ...scope, url, server, spare: await theSpare(), theSpare, childrenOf, run };
+      const AsyncFunction = (async () => {}).constructor as FunctionConstructor;
+      return AsyncFunction(...Object.keys(tools), source)(...Object.values(tools));
+    },
+    [TARGETS, source] as const,
+  );
+}
+
+const isX64 = process.arch === 'x64'; // the number of poll(2)
+
+test.runIf(isX64)('the next process is the spare, and there is a new one', async () => {
+  const { printed, stderr, code } = await withSpare(`
+    print(spare);
+    print(run());
+    const another = await theSpare();
+    print(another !== spare);
+    print(childrenOf(server).length);
+  `);
+  expect({ stderr, code }).toEqual({ stderr: '', code: 0 });
+  expect(printed[1].pid).toBe(printed[0]);
+  expect(printed.slice(2)).toEqual([0, true, 1]);
+});
+
+test.runIf(isX64).each([['SIGKILL'], ['SIGTERM'], ['SIGSTOP']] as const)(
+  'one that got %s is nobody, and nobody notices',
+  async (signal) => {
+    const { printed, stderr, code } = await withSpare(`
+      process.kill(spare, '${signal}');
+      print(run('nothing'));
+      print(run('nothing'));
+      await theSpare();
+      print(childrenOf(server).length);
+      print(fs.existsSync('/proc/' + spare));
+    `);
+    expect({ stderr, code }).toEqual({ stderr: '', code: 0 });
+    expect(printed).toEqual([0, 0, 1, false]);
+  },
+);
+
+test.runIf(isX64)('a Ctrl-C from before it has its order is not for it, one from afterwards is', async () => {
+  const { printed, stderr, code } = await withSpare(`
+    process.kill(spare, 'SIGINT');
+    const event = new forklock.Event();
+    const p = new forklock.Process({ target: [url, 'stay'], args: [event] });
+    p.start();
+    print(p.pid === spare);
+    event.wait();
+    process.kill(p.pid, 'SIGINT');
+    p.join();
+    print(p.exitCode);
+  `);
+  expect({ stderr, code }).toEqual({ stderr: '', code: 0 });
+  expect(printed).toEqual([true, -2]);
+});
+
+test.runIf(isX64)('it has no descriptor of the server, and ends with it', async () => {
+  const { printed, stderr } = await withSpare(`
+    const files = (pid) => fs.readdirSync('/proc/' + pid + '/fd').length;
+    print([spare, server]);
+    print(files(spare) <= files(server));
+    run('descriptors');
+    run('descriptors');
+    print(await theSpare());
+    process.kill(server, 'SIGKILL');
+  `);
+  expect(stderr).toBe('');
+  const [[first, server], fewer, one, two, second] = printed;
+  expect(fewer).toBe(true);
+  const kinds = (names: string[]) => names.map((name) => name.replace(/\d+/, ''));
+  expect(kinds(two)).toEqual(kinds(one));
+  expect(kinds(two)).not.toContain('socket:[]');
+  for (const pid of [first, server, second]) {
+    await expect.poll(() => isThere(pid), { timeout: 5_000, interval: 5 }).toBe(false);
+  }
+});
