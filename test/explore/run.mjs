@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util';
 /**
  * npm run explore [-- --nightly] [--seed N] [--only TEXT]
  *
- * --nightly  all states that there is memory for, and a hundred times the random schedules: hours
+ * --nightly  all states that there is memory for, and a hundred times the random schedules (10 s a story of async tasks)
  * --seed     the random schedules of a run that found something
  * --only     the tests with this in their name
  */
