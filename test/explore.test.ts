@@ -1,4 +1,6 @@
 import { describe, expect, test } from 'vitest';
+import { huntAsync, summaryAsync, tellAsync } from './explore/async/suite.js';
+import { ASYNC_SUITES } from './explore/async/suites.js';
 import { loadCore } from './explore/core.js';
 import { shortestTrace } from './explore/explorer.js';
 import { FULL, hunt, SEED, summary, tell } from './explore/suite.js';
@@ -6,7 +8,7 @@ import { SUITES } from './explore/suites.js';
 
 /**
  * Every interleaving of the shipped algorithms, and bugs on purpose that must be found that way: see explore/.
- * EXPLORE=full is the size for the night; EXPLORE_SEED repeats the random schedules of a run.
+ * `npm run explore -- --nightly` is the size for the night; `--seed` repeats the random schedules of a run.
  */
 const TIMEOUT = FULL ? 3_600_000 : 120_000;
 
@@ -34,6 +36,26 @@ for (const { name, stories, mutants } of SUITES) {
         const report = hunt(mutant, stories);
         console.log(`when ${mutant.title}: ${report.wrong ?? 'NOTHING'} (${summary(report)})`);
         expect(report.wrong, `nothing was found in '${mutant.caughtBy}'`).toBeDefined();
+      });
+    }
+  });
+}
+
+for (const { name, stories, mutants } of ASYNC_SUITES) {
+  describe(name, () => {
+    for (const story of stories) {
+      test(`nothing goes wrong with ${story.title}`, { timeout: TIMEOUT }, () => {
+        const found = tellAsync(story);
+        console.log(`${story.title}: ${summaryAsync(found)}`);
+        if (found.wrong !== undefined) expect.fail(`${found.wrong} (seed ${SEED})\n${found.trace.join('\n')}`);
+      });
+    }
+
+    for (const mutant of mutants) {
+      test(`it is noticed when ${mutant.title}`, { timeout: TIMEOUT }, () => {
+        const found = huntAsync(mutant, stories);
+        console.log(`when ${mutant.title}: ${found.wrong ?? 'NOTHING'} (${summaryAsync(found)})`);
+        expect(found.wrong, `nothing was found in '${mutant.caughtBy}'`).toBeDefined();
       });
     }
   });

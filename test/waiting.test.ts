@@ -1,6 +1,6 @@
 import { readdirSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { Event, Lock, Semaphore } from 'forklock';
+import { Barrier, Condition, Event, Lock, RLock, RWLock, Semaphore } from 'forklock';
 import { describe, expect, test } from 'vitest';
 import { Actor, PROCESSES } from './support/actor.js';
 import { script } from './support/script.js';
@@ -11,6 +11,90 @@ import { timed, until } from './support/time.js';
 /** What a pending wait does to the thread, the process and the rest of the event loop. */
 
 const troupe = useTroupe();
+
+describe('a wait that is pending goes on when its wrapper is closed', () => {
+  for (const lockClass of [Lock, RLock, undefined]) {
+    test(`of a Condition with ${lockClass ? `a ${lockClass.name}` : 'a lock of its own'}: no notification is lost`, async () => {
+      const closing = lockClass ? new Condition(new lockClass()) : new Condition();
+      const condition = Condition.from(closing.handle);
+      await closing.acquireAsync();
+      const first = closing.waitAsync();
+      closing.close();
+      closing.lock.close();
+      const notify = () => condition.withAsync(() => condition.notify());
+      expect(await notify()).toBe(1);
+      expect(await first).toBe(true);
+      expect(condition.lock.locked).toBe(true);
+      condition.release();
+      const second = condition.withAsync(() => condition.waitAsync({ timeout: 10_000 }));
+      await until(() => condition.waiting === 1 && !condition.lock.locked);
+      expect(await notify()).toBe(1);
+      expect(await second).toBe(true);
+      condition.close();
+    });
+  }
+
+  test('of a Condition that is aborted: it leaves no trace', async () => {
+    const closing = new Condition(new Lock());
+    const condition = Condition.from(closing.handle);
+    closing.acquire();
+    const controller = new AbortController();
+    const wait = closing.waitAsync({ signal: controller.signal });
+    closing.close();
+    controller.abort(new Error('enough'));
+    await expect(wait).rejects.toThrow('enough');
+    expect(condition.notify()).toBe(0);
+    condition.release();
+    condition.close();
+  });
+
+  test('of an RLock: the next owner begins at depth 1', async () => {
+    const closing = new RLock();
+    const lock = RLock.from(closing.handle);
+    const condition = new Condition(lock);
+    lock.acquire();
+    lock.acquire();
+    const acquired = closing.acquireAsync();
+    closing.close();
+    const waited = condition.waitAsync(); // gives two levels back
+    expect(await acquired).toBe(true);
+    expect(lock.depth).toBe(1);
+    condition.notify();
+    lock.release();
+    expect(await waited).toBe(true);
+    expect(lock.depth).toBe(2);
+    condition.close();
+    lock.close();
+  });
+
+  test('of an RWLock whose writer dies', async () => {
+    const victim = await Actor.start(PROCESSES[0]!);
+    const closing = new RWLock();
+    const lock = RWLock.from(closing.handle);
+    await victim.open('RWLock', 'o', closing.handle);
+    expect(await victim.call('o.write', 'acquire')).toBe(true);
+    const acquired = closing.write.acquireAsync();
+    closing.close();
+    victim.signal('SIGKILL');
+    expect(await acquired).toBe(true);
+    expect(lock.ownerDied).toBe(true);
+    lock.write.release();
+    expect(lock.ownerDied).toBe(false);
+    lock.close();
+  });
+
+  test('of a Barrier whose action runs', async () => {
+    const closing = new Barrier(1, { action: () => new Promise((resolve) => setImmediate(resolve)) });
+    const wait = closing.waitAsync();
+    closing.close();
+    const others = Array.from({ length: 8 }, () => new Barrier(2)); // in its memory, if it had been given back
+    expect(await wait).toBe(0);
+    expect(others.map(({ waiting, broken }) => ({ waiting, broken }))).toEqual(
+      others.map(() => ({ waiting: 0, broken: false })),
+    );
+    for (const barrier of others) barrier.close();
+  });
+});
 
 describe('a thread that is blocked in a sync wait', () => {
   const blocks: [title: string, block: (actor: Actor, handle: string) => Promise<unknown>][] = [

@@ -318,6 +318,13 @@ export class Cell {
     for (let cell: Cell | undefined = this; cell; cell = cell.owner) cell.#lease?.retain();
   }
 
+  /** The object of a closed wrapper, for a wait that began before that and has retained it. */
+  retained(): Cell {
+    const cell = new Cell(this.kind, this.segment, this.index, undefined);
+    cell.owner = this;
+    return cell;
+  }
+
   /** A wait on the object has ended. */
   release(): void {
     for (let cell: Cell | undefined = this; cell; cell = cell.owner) cell.#lease?.release();

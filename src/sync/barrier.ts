@@ -111,16 +111,22 @@ export class Barrier extends SharedObject {
       checked.signal?.throwIfAborted();
       return this.waitAsync({ ...options, timeout: this.#timeout });
     }
+    const { cell } = this;
     const meet = this.#meet();
-    await waitAsync(this.cell, meet, checked);
-    if (meet.arrival === 'last') {
-      try {
-        await this.#action?.();
-      } catch (error) {
-        meet.leave();
-        throw error;
+    cell.retain(); // the last party's action may take its time
+    try {
+      await waitAsync(cell, meet, checked);
+      if (meet.arrival === 'last') {
+        try {
+          await this.#action?.();
+        } catch (error) {
+          meet.leave();
+          throw error;
+        }
+        meet.open();
       }
-      meet.open();
+    } finally {
+      cell.release();
     }
     return indexOf(meet);
   }

@@ -6,6 +6,7 @@ import { CELL_WORDS, SLOTS } from '../memory/layout.js';
 import { checkName } from '../memory/names.js';
 import type { LocalState } from '../memory/segment.js';
 import { unlinkNamed } from '../memory/shared-object.js';
+import type { Words } from '../memory/words.js';
 import {
   checkFunction,
   checkInteger,
@@ -28,7 +29,7 @@ import {
   planLock,
 } from './attached-lock.js';
 import { AwaitSignal, cancel, enter, notify, RECORD_WORDS, type Signals, use } from './core/signals.js';
-import type { Lock } from './lock.js';
+import { Lock, type LockOptions } from './lock.js';
 import { Lockable } from './lockable.js';
 import { RLock } from './rlock.js';
 
@@ -48,8 +49,10 @@ class Local implements LocalState {
   }
 }
 
-/** One wait that has begun. */
+/** One wait that has begun. It goes on when the wrapper is closed, so it has the words for itself. */
 interface Waiting {
+  m: Words;
+  signals: Signals;
   signal: AwaitSignal;
   ticket: number;
   saved: unknown;
@@ -157,7 +160,20 @@ export class Condition extends Lockable {
     const { timeout, signal } = checkWaitOptions(options);
     const deadline = performance.now() + timeout;
     signal?.throwIfAborted();
-    const wait = this.#enter('waitAsync()');
+    // The cells stay while the wait is on its way, also between its sleep and having the lock again.
+    const { cell } = this;
+    const lockCell = this.lock.cell;
+    cell.retain();
+    lockCell.retain();
+    try {
+      return await this.#waitAsync(this.#enter('waitAsync()'), deadline, signal);
+    } finally {
+      lockCell.release();
+      cell.release();
+    }
+  }
+
+  async #waitAsync(wait: Waiting, deadline: number, signal: AbortSignal | undefined): Promise<boolean> {
     for (;;) {
       let woken = false;
       let failure: { reason: unknown } | undefined;
@@ -167,7 +183,7 @@ export class Condition extends Lockable {
         failure = { reason };
       }
       try {
-        await restoreAsync(this.lock, wait.saved);
+        await restoreAsync(lockOfPending(this.lock), wait.saved);
       } catch (error) {
         this.#abandon(wait);
         throw error;
@@ -176,9 +192,10 @@ export class Condition extends Lockable {
         this.#ends(wait, false, true);
         throw failure.reason;
       }
-      const told = this.lock.ownerDied;
+      const lock = lockOfPending(this.lock);
+      const told = lock.ownerDied;
       if (this.#ends(wait, woken && !told)) return wait.notified || (woken && told);
-      wait.saved = releaseAll(this.lock);
+      wait.saved = releaseAll(lock);
     }
   }
 
@@ -234,10 +251,11 @@ export class Condition extends Lockable {
   #enter(what: string): Waiting {
     this.#checkHeld(what);
     const { m } = this.cell;
-    const ticket = enter(m, this.#signals());
+    const signals = this.#signals();
+    const ticket = enter(m, signals);
     this.#local.tickets.push(ticket);
-    const signal = new AwaitSignal(m, this.#signals(), this.#local.claims);
-    return { signal, ticket, saved: releaseAll(this.lock), notified: false };
+    const signal = new AwaitSignal(m, signals, this.#local.claims);
+    return { m, signals, signal, ticket, saved: releaseAll(this.lock), notified: false };
   }
 
   /**
@@ -245,13 +263,13 @@ export class Condition extends Lockable {
    * to release it again would say that the data are in order.
    */
   #ends(wait: Waiting, woken: boolean, aborted = false): boolean {
-    const { m } = this.cell;
+    const { m, signals } = wait;
     const { tickets } = this.#local;
     wait.signal.settle();
     const oldest = tickets.find((ticket) => ticket !== wait.ticket);
-    if (!aborted && use(m, this.#signals(), oldest)) wait.notified = true;
+    if (!aborted && use(m, signals, oldest)) wait.notified = true;
     else if (woken) return false;
-    else cancel(m, this.#signals(), oldest);
+    else cancel(m, signals, oldest);
     tickets.splice(tickets.indexOf(wait.ticket), 1);
     return true;
   }
@@ -303,6 +321,13 @@ function releaseAll(lock: AnyLock): unknown {
 function restore(lock: AnyLock, saved: unknown): void {
   if (lock instanceof RLock) lock.restore(saved as Parameters<RLock['restore']>[0]);
   else lock.acquire();
+}
+
+/** The lock for a wait that is pending: if it was closed meanwhile, a wrapper that was not. */
+function lockOfPending(lock: AnyLock): AnyLock {
+  if (!lock.cell.closed) return lock;
+  const cell = lock.cell.retained() as unknown as LockOptions;
+  return lock instanceof RLock ? new RLock(cell) : new Lock(cell);
 }
 
 async function restoreAsync(lock: AnyLock, saved: unknown): Promise<void> {

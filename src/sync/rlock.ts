@@ -112,8 +112,9 @@ export class RLock extends OwnedLock {
   async #enterAsync(holder: Holder, options: CheckedWait): Promise<boolean> {
     options.signal?.throwIfAborted();
     if (this.#again(holder)) return true;
+    const { m } = this.cell; // the wrapper may be closed meanwhile
     if (!(await this.takeAsync(options))) return false;
-    this.#begin(holder);
+    this.#begin(holder, 1, m);
     return true;
   }
 
@@ -169,8 +170,9 @@ export class RLock extends OwnedLock {
 
   /** @internal */
   async restoreAsync({ depth, holder }: { depth: number; holder: Holder }): Promise<void> {
+    const { m } = this.cell;
     await this.takeAsync({ timeout: Number.POSITIVE_INFINITY, signal: undefined });
-    this.#begin(holder, depth);
+    this.#begin(holder, depth, m);
   }
 
   /** @internal Whether the caller may wait on, or notify, a condition of this lock. */
@@ -197,9 +199,9 @@ export class RLock extends OwnedLock {
     return true;
   }
 
-  #begin(holder: Holder, depth = 1): void {
+  #begin(holder: Holder, depth = 1, m = this.cell.m): void {
     this.#local.holder = holder;
-    this.cell.m.view[this.cell.at + DEPTH] = depth; // only the owner writes it, and nobody decides anything by it
+    m.view[this.cell.at + DEPTH] = depth; // only the owner writes it, and nobody decides anything by it
   }
 
   #end(): void {

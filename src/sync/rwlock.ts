@@ -98,15 +98,15 @@ export abstract class Side implements Acquirable {
     return withHeldAsync(this, this.#title, fn, options);
   }
 
-  /** @internal */
+  /** @internal Asked before a wait, because the wrapper may be closed meanwhile. */
   protected steals(): boolean {
     return (this.cell.flags & THROW_FLAG) === 0;
   }
 
   /** @internal What a wait found out about a dead owner. Also if it gave up then: nobody after it can find that out. */
-  protected tell(take: TakeRead | TakeWrite): void {
+  protected tell(take: TakeRead | TakeWrite, steals: boolean): void {
     if (take.deadOwner === 0) return;
-    if (!this.steals()) throw ownerDiedError(this.cell, take.deadOwner);
+    if (!steals) throw ownerDiedError(this.cell, take.deadOwner);
     reportOwnerDied(this.cell, take.deadOwner);
   }
 
@@ -137,11 +137,12 @@ export class ReadSide extends Side {
     const ms = checkTimeout(timeout);
     if (tryRead(m, this.words)) return true;
     this.refuseDeadlock(ms, this.isWriter());
-    const take = new TakeRead(m, this.words, PATIENT, this.steals());
+    const steals = this.steals();
+    const take = new TakeRead(m, this.words, PATIENT, steals);
     try {
       return waitSync(this.cell, take, ms);
     } finally {
-      this.tell(take);
+      this.tell(take, steals);
     }
   }
 
@@ -157,11 +158,12 @@ export class ReadSide extends Side {
 
   async #acquireSlowlyAsync(options: WaitOptions | undefined): Promise<boolean> {
     const { m } = this.cell;
-    const take = new TakeRead(m, this.words, IMPATIENT, this.steals());
+    const steals = this.steals();
+    const take = new TakeRead(m, this.words, IMPATIENT, steals);
     try {
       return await waitAsync(this.cell, take, checkWaitOptions(options));
     } finally {
-      this.tell(take);
+      this.tell(take, steals);
     }
   }
 
@@ -186,11 +188,12 @@ export class WriteSide extends Side {
     const ms = checkTimeout(timeout);
     if (tryWrite(m, this.words)) return true;
     this.refuseDeadlock(ms, this.isWriter() || ownReads(m, this.words) > 0);
-    const take = new TakeWrite(m, this.words, PATIENT, this.steals());
+    const steals = this.steals();
+    const take = new TakeWrite(m, this.words, PATIENT, steals);
     try {
       return waitSync(this.cell, take, ms);
     } finally {
-      this.tell(take);
+      this.tell(take, steals);
     }
   }
 
@@ -206,11 +209,12 @@ export class WriteSide extends Side {
 
   async #acquireSlowlyAsync(options: WaitOptions | undefined): Promise<boolean> {
     const { m } = this.cell;
-    const take = new TakeWrite(m, this.words, IMPATIENT, this.steals());
+    const steals = this.steals();
+    const take = new TakeWrite(m, this.words, IMPATIENT, steals);
     try {
       return await waitAsync(this.cell, take, checkWaitOptions(options));
     } finally {
-      this.tell(take);
+      this.tell(take, steals);
     }
   }
 

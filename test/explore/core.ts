@@ -42,12 +42,13 @@ function sourceOf(file: string, change: Change | undefined): string {
   return parts.join(change.to);
 }
 
-function compile(file: string, change: Change | undefined): string {
+/** The JavaScript of a file below src/. `target`: before ES2017 there is no async, and promises can be of any class. */
+export function compile(file: string, change: Change | undefined, target = ts.ScriptTarget.ES2022): string {
   const visible = sourceOf(file, change).replace(/(?<!\w)#(?=[a-z])/g, '_');
   const { outputText, diagnostics } = ts.transpileModule(visible, {
     fileName: file,
     reportDiagnostics: true,
-    compilerOptions: { module: ts.ModuleKind.CommonJS, target: ts.ScriptTarget.ES2022, esModuleInterop: true },
+    compilerOptions: { module: ts.ModuleKind.CommonJS, target, esModuleInterop: true },
   });
   const [wrong] = diagnostics ?? [];
   if (wrong) throw new Error(`${file}: ${ts.flattenDiagnosticMessageText(wrong.messageText, '\n')}`);

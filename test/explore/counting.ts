@@ -20,7 +20,7 @@ const NEVER_WANTS = 99;
 const NO_BOUND = 0xffffff;
 
 /** A semaphore, and how many permits there are and are in whose hands. */
-class CountModel {
+export class CountModel {
   readonly c: Count;
   readonly #core: Core['counting'];
   /** Permits that participants hold, after they took and before they gave. */
@@ -30,9 +30,10 @@ class CountModel {
   /** Somebody died: it may have had a permit in hand. */
   readonly #deaths: number;
 
-  constructor(core: Core, room: Room, permits: number) {
+  constructor(core: Core, room: Room, permits: number, at?: { count: number; want: number }) {
     this.#core = core.counting;
-    this.c = { count: room.word('count', permits), bound: NO_BOUND, want: room.word('want') };
+    const words = at ?? { count: room.word('count', permits), want: room.word('want') };
+    this.c = { ...words, bound: NO_BOUND };
     this.#held = room.word('(held)');
     this.#total = room.word('(total)', permits);
     this.#deaths = room.word('(deaths)');
@@ -47,17 +48,21 @@ class CountModel {
           const make = () => new TakePermit(m, this.c, plan.patience ?? NEVER_WANTS);
           if (api.wait(make, plan, (_, how) => how) !== 'done') continue;
         }
-        api.after((s) => {
-          s[this.#held]!++;
-          if (s[this.#held]! > s[this.#total]!) throw new Violation('more permits are held than there are');
-        });
+        api.after((s) => this.took(s));
         if (plan.keeps) continue;
-        api.before((s) => {
-          s[this.#held]!--;
-        });
+        api.before((s) => this.gives(s));
         if (!api.run(() => givePermits(m, this.c, 1))) throw new Violation('a permit could not be given back');
       }
     };
+  }
+
+  took(s: number[]): void {
+    s[this.#held]!++;
+    if (s[this.#held]! > s[this.#total]!) throw new Violation('more permits are held than there are');
+  }
+
+  gives(s: number[]): void {
+    s[this.#held]!--;
   }
 
   /** Brings permits that nobody took. */
@@ -213,6 +218,24 @@ export const counting: Suite = {
             { slot: 1, patience: 0, rounds: 2 },
           ],
         }),
+    },
+    {
+      title: 'takers who reserve, time out and are aborted, one of whom may die, and two releases',
+      build: (core) =>
+        counted(
+          core,
+          {
+            permits: 0,
+            takers: [
+              { patience: 0, keeps: true, timeout: 'ever' },
+              { patience: 0, keeps: true, abort: true },
+              { patience: 1, keeps: true },
+            ],
+            givers: [[1, 1]],
+          },
+          { kills: 1 },
+        ),
+      bounded: { states: 150_000, walks: 1000 },
     },
   ],
   mutants: [

@@ -1,4 +1,5 @@
 import { Violation } from './program.js';
+import { randomNumbers } from './schedule.js';
 import { type Path, type Scenario, World } from './world.js';
 
 /**
@@ -143,17 +144,6 @@ function linesOf(path: Path | undefined): string[] {
   const lines: string[] = [];
   for (let p = path; p; p = p.before) lines.push(p.text());
   return lines.reverse();
-}
-
-/** Mulberry32. */
-function randomNumbers(seed: number): () => number {
-  let a = seed | 0;
-  return () => {
-    a = (a + 0x6d2b79f5) | 0;
-    let t = Math.imul(a ^ (a >>> 15), 1 | a);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
 }
 
 /**

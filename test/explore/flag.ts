@@ -4,9 +4,9 @@ import type { Suite } from './suite.js';
 import { peek, Room, type Scenario, times } from './world.js';
 
 /** Event. */
-type Does = 'set' | 'clear';
+export type Does = 'set' | 'clear';
 
-class FlagModel {
+export class FlagModel {
   readonly at: number;
   readonly #core: Core['flag'];
   /** How many sets have begun. */
@@ -17,9 +17,9 @@ class FlagModel {
   /** For each participant: who was present when the set began that it is in. */
   readonly #setting: number;
 
-  constructor(core: Core, room: Room, participants: number) {
+  constructor(core: Core, room: Room, participants: number, at = room.word('flag')) {
     this.#core = core.flag;
-    this.at = room.word('flag');
+    this.at = at;
     this.#sets = room.word('(sets)');
     this.#present = room.word('(present)');
     this.#owed = room.word('(owed)');
@@ -29,40 +29,45 @@ class FlagModel {
   waiter(plan: WaitOptions = {}, rounds = 1): Body {
     const { AwaitSet } = this.#core;
     return (api) => {
-      const bit = 1 << api.index;
-      const asleep = (s: number[]): void => {
-        s[this.#present]! |= bit;
-      };
+      const asleep = (s: number[]): void => this.waits(s, api.index);
       for (let round = 0; round < rounds; round++) {
         const make = () => new AwaitSet(api.m, this.at);
         const how = api.wait(make, { ...plan, asleep }, (_, end) => end);
-        api.after((s) => {
-          if (how === 'done' && s[this.#sets] === 0) throw new Violation('a wait ended without any set');
-          s[this.#present]! &= ~bit;
-          s[this.#owed]! &= ~bit;
-        });
+        api.after((s) => this.waited(s, api.index, how === 'done'));
       }
     };
+  }
+
+  waits(s: number[], index: number): void {
+    s[this.#present]! |= 1 << index;
+  }
+
+  waited(s: number[], index: number, done: boolean): void {
+    if (done && s[this.#sets] === 0) throw new Violation('a wait ended without any set');
+    this.died(s, index);
+  }
+
+  beginsToSet(s: number[], index: number): void {
+    s[this.#sets]!++;
+    s[this.#setting + index] = s[this.#present]!;
+  }
+
+  hasSet(s: number[], index: number): void {
+    s[this.#owed]! |= s[this.#setting + index]! & s[this.#present]!;
+    s[this.#setting + index] = 0;
   }
 
   setter(...does: Does[]): Body {
     const { set, clear } = this.#core;
     return (api) => {
-      const setting = this.#setting + api.index;
       for (const what of does) {
         if (what === 'clear') {
           api.run(() => clear(api.m, this.at));
           continue;
         }
-        api.before((s) => {
-          s[this.#sets]!++;
-          s[setting] = s[this.#present]!;
-        });
+        api.before((s) => this.beginsToSet(s, api.index));
         api.run(() => set(api.m, this.at));
-        api.after((s) => {
-          s[this.#owed]! |= s[setting]! & s[this.#present]!;
-          s[setting] = 0;
-        });
+        api.after((s) => this.hasSet(s, api.index));
       }
     };
   }
@@ -80,9 +85,18 @@ class FlagModel {
 
 interface Waiter extends WaitOptions {
   rounds?: number;
+  slot?: number;
+  joins?: boolean;
 }
 
-function flagged(core: Core, waiters: Waiter[], setters: Does[][], rest: Partial<Scenario> = {}): Scenario {
+/** `late`: the setters register when the waiters may be asleep already. */
+function flagged(
+  core: Core,
+  waiters: Waiter[],
+  setters: Does[][],
+  rest: Partial<Scenario> = {},
+  late = false,
+): Scenario {
   const n = waiters.length + setters.length;
   const room = new Room(n);
   const model = new FlagModel(core, room, n);
@@ -92,7 +106,11 @@ function flagged(core: Core, waiters: Waiter[], setters: Does[][], rest: Partial
   ];
   return {
     room,
-    participants: bodies.map((body, slot) => ({ slot, body })),
+    participants: bodies.map((body, i) => ({
+      slot: waiters[i]?.slot ?? i,
+      body,
+      joins: i < waiters.length ? waiters[i]!.joins === true : late,
+    })),
     died: (state, index) => model.died(state, index),
     mayRest: (state) => model.mayRest(state),
     ...rest,
@@ -120,6 +138,28 @@ export const flag: Suite = {
     {
       title: 'two waiters and two setters, and two may die',
       build: (core) => flagged(core, times(2, {}), [['set', 'clear'], ['set']], { kills: 2 }),
+    },
+    {
+      title: 'waiters who time out and are aborted, and two setters, one of whom may die',
+      build: (core) =>
+        flagged(
+          core,
+          [{ timeout: 'ever' }, { abort: true }, {}],
+          [
+            ['set', 'clear'],
+            ['set', 'clear'],
+          ],
+          { kills: 1 },
+        ),
+      bounded: { states: 150_000, walks: 1000 },
+    },
+    {
+      title: 'two waiters and a setter that comes later, which may die',
+      build: (core) => flagged(core, times(2, {}), [['set']], { kills: 1 }, true),
+    },
+    {
+      title: 'a waiter, a newcomer that waits in the slot of one that died, and a set with a clear',
+      build: (core) => flagged(core, [{}, {}, { slot: 0, joins: true }], [['set', 'clear']], { kills: 1 }),
     },
   ],
   mutants: [

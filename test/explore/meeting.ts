@@ -5,10 +5,10 @@ import type { Suite } from './suite.js';
 import { type Participant, Room, type Scenario, times } from './world.js';
 
 /** Barrier. */
-type Meeting = import('../../src/sync/core/meeting.js').Meeting;
+export type Meeting = import('../../src/sync/core/meeting.js').Meeting;
 type Meet = import('../../src/sync/core/meeting.js').Meet;
 
-interface PartyPlan extends WaitOptions {
+export interface PartyPlan extends WaitOptions {
   rounds?: number;
   slot?: number;
   /** Its action throws when it is the last. */
@@ -26,7 +26,7 @@ interface Watched extends Meet {
 
 type WatchedClass = new (m: Memory, b: Meeting) => Watched;
 
-class MeetingModel {
+export class MeetingModel {
   readonly b: Meeting;
   readonly #core: Core['meeting'];
   /** For each round: how many of those counted in it got through; how many found it broken; bits of the indices. */
@@ -36,10 +36,13 @@ class MeetingModel {
   /** Waits that have begun. */
   readonly #begun: number;
 
-  constructor(core: Core, room: Room, parties: number) {
+  constructor(core: Core, room: Room, parties: number, at?: Meeting) {
     this.#core = core.meeting;
-    const [state, outcomes] = [room.word('state'), room.word('outcomes')];
-    this.b = { state, outcomes, present: room.table('present', room.slots), parties };
+    const make = (): Meeting => {
+      const [state, outcomes] = [room.word('state'), room.word('outcomes')];
+      return { state, outcomes, present: room.table('present', room.slots), parties };
+    };
+    this.b = at ?? make();
     this.#through = room.table('(through)', ROUNDS);
     this.#broken = room.table('(broken)', ROUNDS);
     this.#indices = room.table('(indices)', ROUNDS);
@@ -64,9 +67,7 @@ class MeetingModel {
     const Watching = this.#watched();
     return (api) => {
       for (let i = 0; i < (plan.rounds ?? 1); i++) {
-        api.before((s) => {
-          s[this.#begun]!++;
-        });
+        api.before((s) => this.begins(s));
         const [arrival, index, round] = api.wait(
           () => new Watching(api.m, this.b),
           plan,
@@ -78,12 +79,16 @@ class MeetingModel {
             return [meet.arrival, meet.index, meet.roundMet] as const;
           },
         );
-        api.after((s) => this.#note(s, arrival, index, round));
+        api.after((s) => this.note(s, arrival, index, round));
       }
     };
   }
 
-  #note(s: number[], arrival: string, index: number, round: number): void {
+  begins(s: number[]): void {
+    s[this.#begun]!++;
+  }
+
+  note(s: number[], arrival: string, index: number, round: number): void {
     if (arrival !== 'through' && arrival !== 'broken')
       throw new Violation(`a wait ended, and its arrival is ${arrival}`);
     if (index < 0) {
@@ -203,6 +208,20 @@ export const meeting: Suite = {
           { slot: 1, rounds: 2 },
         ]),
     },
+    {
+      title: 'three parties who time out and are aborted, a reset, and one may die',
+      build: (core) => meet(core, 2, [{ timeout: 'ever' }, { abort: true }, {}], [['reset']], { kills: 1 }),
+      bounded: { states: 150_000, walks: 1000 },
+    },
+    {
+      title: 'two parties of three, and a newcomer that wants nothing, in the slot of one that died',
+      build: (core) => meet(core, 3, [{}, {}, { slot: 0, joins: true, rounds: 0 }], [], { kills: 1 }),
+    },
+    {
+      title: 'two parties, and a newcomer that comes in the slot of one that died, and a reset',
+      build: (core) => meet(core, 2, [{ rounds: 2 }, {}, { slot: 0, joins: true }], [['reset']], { kills: 1 }),
+      bounded: { states: 150_000, walks: 1000 },
+    },
   ],
   mutants: [
     {
@@ -268,6 +287,13 @@ export const meeting: Suite = {
       from: 'this.dead = dead;',
       to: 'void dead;',
       caughtBy: 'two parties, two rounds, and one may die',
+    },
+    {
+      title: 'a party is not missed when somebody else has its slot',
+      file: 'sync/core/meeting.ts',
+      from: 'if (isGone(alive) || (generation & 0xfff) !== ((w >>> 19) & 0xfff)) return true;',
+      to: 'if (isGone(alive)) return true;',
+      caughtBy: 'two parties of three, and a newcomer that wants nothing, in the slot of one that died',
     },
   ],
 };

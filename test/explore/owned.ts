@@ -5,7 +5,7 @@ import { isGoneIn, type Participant, Room, type Scenario, times } from './world.
 
 /** Lock, RLock, and the writing side of RWLock. */
 type Owned = Core['owned'];
-type OwnedWord = import('../../src/sync/core/owned.js').OwnedWord;
+export type OwnedWord = import('../../src/sync/core/owned.js').OwnedWord;
 
 const NEVER_WANTS = 99;
 
@@ -33,9 +33,10 @@ export class LockModel {
   /** The lock was handed over for another to release. */
   readonly #handed: number;
 
-  constructor(core: Core, room: Room) {
+  constructor(core: Core, room: Room, at?: OwnedWord) {
     this.#owned = core.owned;
-    this.o = { word: room.word('word'), died: room.word('died'), want: room.word('want'), turn: room.word('turn') };
+    const word = (name: string): number => room.word(name);
+    this.o = at ?? { word: word('word'), died: word('died'), want: word('want'), turn: word('turn') };
     this.#inside = room.word('(inside)');
     this.#lost = room.word('(lost)');
     this.#handed = room.word('(handed)');
@@ -65,22 +66,28 @@ export class LockModel {
   }
 
   #enter(api: Api, deadOwner: number): true {
-    api.after((s) => {
-      if (s[this.#inside] !== 0) throw new Violation(`${api.index} is in the critical section, and so is another`);
-      if (s[this.#lost] !== 0 && deadOwner === 0) throw new Violation(`${api.index} was not told of a death inside`);
-      if (deadOwner !== 0 && s[this.o.died] === 0) throw new Violation('`died` is 0 after a death');
-      s[this.#inside] = 1 << api.index;
-      s[this.#lost] = 0;
-    });
+    api.after((s) => this.entered(s, api.index, deadOwner));
     return true;
+  }
+
+  /** The participant has the lock. */
+  entered(s: number[], index: number, deadOwner: number): void {
+    if (s[this.#inside] !== 0) throw new Violation(`${index} is in the critical section, and so is another`);
+    if (s[this.#lost] !== 0 && deadOwner === 0) throw new Violation(`${index} was not told of a death inside`);
+    if (deadOwner !== 0 && s[this.o.died] === 0) throw new Violation('`died` is 0 after a death');
+    s[this.#inside] = 1 << index;
+    s[this.#lost] = 0;
+  }
+
+  /** It is about to give it back. */
+  leaves(s: number[]): void {
+    s[this.#inside] = 0;
   }
 
   release(api: Api): void {
     const { m } = api;
     const { giveBackForOwner } = this.#owned;
-    api.before((s) => {
-      s[this.#inside] = 0;
-    });
+    api.before((s) => this.leaves(s));
     // As Lock.release does it.
     if (api.run(() => m.cas(this.o.word, m.me, 0)) === m.me) return;
     if (!api.run(() => giveBackForOwner(m, this.o))) throw new Violation('release() of a lock that nobody holds');
@@ -265,6 +272,23 @@ export const owned: Suite = {
             { slot: 2, patience: 0 },
           ],
         }),
+    },
+    {
+      title: 'participants who reserve, time out and refuse a dead owner’s lock, and one may die anywhere',
+      build: (core) =>
+        locked(
+          core,
+          {
+            slots: 3,
+            users: [
+              { steal: false, patience: 0, timeout: 'ever' },
+              { steal: false, patience: 0, abort: true },
+              { steal: false, patience: 0 },
+            ],
+          },
+          { kills: 1 },
+        ),
+      bounded: { states: 150_000, walks: 1000 },
     },
   ],
   mutants: [

@@ -6,7 +6,7 @@ import { isGoneIn, type Participant, peek, Room, type Scenario, times } from './
 /** Semaphore with `recover: true`: permits know their holders, and those of the dead come back. */
 type Permits = import('../../src/sync/core/permits.js').Permits;
 
-interface HolderPlan extends WaitOptions {
+export interface HolderPlan extends WaitOptions {
   patience?: number;
   rounds?: number;
   /** How many permits it takes, one after the other, before it gives them back together. */
@@ -19,17 +19,20 @@ interface HolderPlan extends WaitOptions {
 
 const NEVER_WANTS = 99;
 
-class PermitsModel {
+export class PermitsModel {
   readonly p: Permits;
   readonly #core: Core['permits'];
   /** How many permits each participant holds. */
   readonly #held: number;
   readonly #count: number;
 
-  constructor(core: Core, room: Room, size: number, participants: number) {
+  constructor(core: Core, room: Room, size: number, participants: number, at?: Permits) {
     this.#core = core.permits;
-    const [sequence, want] = [room.word('sequence'), room.word('want')];
-    this.p = { sequence, want, table: room.table('permit', size), size };
+    const make = (): Permits => {
+      const [sequence, want] = [room.word('sequence'), room.word('want')];
+      return { sequence, want, table: room.table('permit', size), size };
+    };
+    this.p = at ?? make();
     this.#held = room.table('(held)', participants);
     this.#count = participants;
   }
@@ -39,7 +42,6 @@ class PermitsModel {
     const { rounds = 1, many = 1, patience = NEVER_WANTS } = plan;
     return (api) => {
       const { m } = api;
-      const mine = this.#held + api.index;
       for (let round = 0; round < rounds; round++) {
         let got = 0;
         for (let i = 0; i < many; i++) {
@@ -52,18 +54,22 @@ class PermitsModel {
           )
             continue;
           got++;
-          api.after((s) => {
-            s[mine]!++;
-            if (this.#sum(s) > this.p.size) throw new Violation('more permits are held than there are');
-          });
+          api.after((s) => this.took(s, api.index));
         }
         if (got === 0 || plan.keeps) continue;
-        api.before((s) => {
-          s[mine] = 0;
-        });
+        api.before((s) => this.gives(s, api.index));
         if (!api.run(() => giveRows(m, this.p, got))) throw new Violation('permits could not be given back');
       }
     };
+  }
+
+  took(s: number[], index: number): void {
+    s[this.#held + index]!++;
+    if (this.#sum(s) > this.p.size) throw new Violation('more permits are held than there are');
+  }
+
+  gives(s: number[], index: number): void {
+    s[this.#held + index] = 0;
   }
 
   #sum(state: readonly number[]): number {
@@ -156,6 +162,19 @@ export const permits: Suite = {
     {
       title: 'two participants and a newcomer in the slot of one that died share one permit',
       build: (core) => recoverable(core, 1, [{}, {}, { slot: 0, joins: true }], { kills: 1 }),
+    },
+    {
+      title: 'participants who reserve, time out and are aborted share one permit, and one may die',
+      build: (core) =>
+        recoverable(core, 1, [{ patience: 0, timeout: 'ever' }, { patience: 0, abort: true }, { patience: 0 }], {
+          kills: 1,
+        }),
+      bounded: { states: 150_000, walks: 1000 },
+    },
+    {
+      title: 'participants who take two permits, and a newcomer in the slot of one that died',
+      build: (core) =>
+        recoverable(core, 2, [{ many: 2 }, { timeout: 'ever' }, { slot: 0, joins: true, many: 2 }], { kills: 1 }),
     },
   ],
   mutants: [

@@ -1,12 +1,12 @@
 import type { Core } from './core.js';
 import { type Api, type Body, Violation, type WaitOptions } from './program.js';
 import type { Suite } from './suite.js';
-import { isGoneIn, type Participant, peek, Room, type Scenario, times } from './world.js';
+import { isGoneIn, nameOf, type Participant, peek, Room, type Scenario, times } from './world.js';
 
 /** RWLock. */
-type Sharing = import('../../src/sync/core/sharing.js').Sharing;
+export type Sharing = import('../../src/sync/core/sharing.js').Sharing;
 
-interface UserPlan extends WaitOptions {
+export interface UserPlan extends WaitOptions {
   does: 'read' | 'write' | 'downgrade';
   patience?: number;
   rounds?: number;
@@ -18,7 +18,7 @@ interface UserPlan extends WaitOptions {
 
 const NEVER_WANTS = 99;
 
-class SharingModel {
+export class SharingModel {
   readonly s: Sharing;
   readonly #core: Core;
   /** Bits of those who read, and of who writes. */
@@ -27,9 +27,9 @@ class SharingModel {
   /** A writer died inside, and no writer has released since. */
   readonly #lost: number;
 
-  constructor(core: Core, room: Room) {
+  constructor(core: Core, room: Room, at?: Sharing) {
     this.#core = core;
-    this.s = {
+    this.s = at ?? {
       word: room.word('word'),
       died: room.word('died'),
       want: room.word('want'),
@@ -59,18 +59,12 @@ class SharingModel {
       const make = () => new TakeRead(m, this.s, plan.patience ?? NEVER_WANTS, true);
       if (api.wait(make, plan, (_, how) => how) !== 'done') return;
     }
-    api.after((state) => {
-      if (state[this.#writing] !== 0) throw new Violation(`${api.index} reads while another writes`);
-      this.#checkTold(state);
-      state[this.#reading]! |= 1 << api.index;
-    });
+    api.after((state) => this.reads(state, api.index));
     this.#leaveReading(api);
   }
 
   #leaveReading(api: Api): void {
-    api.before((state) => {
-      state[this.#reading]! &= ~(1 << api.index);
-    });
+    api.before((state) => this.leavesReading(state, api.index));
     api.run(() => this.#core.sharing.dropRead(api.m, this.s));
   }
 
@@ -81,17 +75,8 @@ class SharingModel {
       const make = () => new TakeWrite(m, this.s, plan.patience ?? NEVER_WANTS, true);
       if (api.wait(make, plan, (_, how) => how) !== 'done') return;
     }
-    api.after((state) => {
-      if (state[this.#writing] !== 0) throw new Violation(`${api.index} writes while another writes`);
-      if (state[this.#reading] !== 0) throw new Violation(`${api.index} writes while another reads`);
-      this.#checkTold(state);
-      state[this.#writing] = 1 << api.index;
-    });
-    api.before((state) => {
-      state[this.#writing] = 0;
-      state[this.#lost] = 0;
-      if (plan.does === 'downgrade') state[this.#reading]! |= 1 << api.index;
-    });
+    api.after((state) => this.writes(state, api.index));
+    api.before((state) => this.leavesWriting(state, api.index, plan.does === 'downgrade'));
     if (plan.does === 'write') {
       api.run(() => leaveWriting(m, this.s, true));
       return;
@@ -100,14 +85,39 @@ class SharingModel {
     this.#leaveReading(api);
   }
 
+  reads(state: number[], index: number): void {
+    if (state[this.#writing] !== 0) throw new Violation(`${index} reads while another writes`);
+    this.#checkTold(state);
+    state[this.#reading]! |= 1 << index;
+  }
+
+  leavesReading(state: number[], index: number): void {
+    state[this.#reading]! &= ~(1 << index);
+  }
+
+  writes(state: number[], index: number): void {
+    if (state[this.#writing] !== 0) throw new Violation(`${index} writes while another writes`);
+    if (state[this.#reading] !== 0) throw new Violation(`${index} writes while another reads`);
+    this.#checkTold(state);
+    state[this.#writing] = 1 << index;
+  }
+
+  leavesWriting(state: number[], index: number, stays: boolean): void {
+    state[this.#writing] = 0;
+    state[this.#lost] = 0;
+    if (stays) state[this.#reading]! |= 1 << index;
+  }
+
   /** Whoever comes after a writer that died can know of it. */
   #checkTold(state: readonly number[]): void {
     if (state[this.#lost] !== 0 && state[this.s.died] === 0) throw new Violation('nobody was told of a death inside');
   }
 
-  died(state: number[], index: number): void {
+  /** `inside`: the words say that it had the data, whatever it has noted of that. */
+  died(state: number[], index: number, inside = false): void {
     const bit = 1 << index;
     state[this.#reading]! &= ~bit;
+    if (inside) state[this.#lost] = 1;
     if ((state[this.#writing]! & bit) === 0) return;
     state[this.#writing] = 0;
     state[this.#lost] = 1;
@@ -136,7 +146,10 @@ function shared(core: Core, users: UserPlan[], rest: Partial<Scenario> = {}): Sc
     room,
     participants,
     writers: new Map(times(room.slots, 0).map((_, slot) => [model.s.readers + slot, slot])),
-    died: (state, index) => model.died(state, index),
+    died: (state, index) => {
+      const { slot, joins } = participants[index]!;
+      model.died(state, index, state[model.s.inside] === nameOf(slot, joins ? 2 : 1));
+    },
     final: (state) => model.final(state),
     ...rest,
   };
@@ -197,6 +210,36 @@ export const sharing: Suite = {
       title: 'a reader, a writer, and a newcomer that writes in the slot of one that died',
       build: (core) => shared(core, [READ, WRITE, { does: 'write', slot: 0, joins: true }], { kills: 1 }),
     },
+    {
+      title: 'readers and writers who time out and are aborted, and one may die',
+      build: (core) =>
+        shared(
+          core,
+          [
+            { does: 'read', timeout: 'ever', abort: true },
+            { does: 'write', timeout: 'ever' },
+            { does: 'write', abort: true, patience: 0 },
+          ],
+          { kills: 1 },
+        ),
+      bounded: { states: 150_000, walks: 1000 },
+    },
+    {
+      title: 'a writer, a reader, and a newcomer that wants nothing, in the slot of one that died',
+      build: (core) => shared(core, [READ, WRITE, { does: 'read', slot: 0, joins: true, rounds: 0 }], { kills: 1 }),
+    },
+    {
+      title: 'a writer that becomes a reader, and writers who reserve, and one may die',
+      build: (core) =>
+        shared(core, [{ does: 'downgrade' }, { does: 'write', patience: 0 }, { does: 'read', patience: 0 }], {
+          kills: 1,
+        }),
+      bounded: { states: 150_000, walks: 1000 },
+    },
+    {
+      title: 'a reader, a writer, and a newcomer that wants nothing, in the slot of one that died, and two may die',
+      build: (core) => shared(core, [READ, WRITE, { does: 'read', slot: 0, joins: true, rounds: 0 }], { kills: 2 }),
+    },
   ],
   mutants: [
     {
@@ -253,11 +296,11 @@ export const sharing: Suite = {
       caughtBy: 'two readers and a writer, and one may die',
     },
     {
-      title: 'a writer that drains sleeps without an eye on the death of a reader',
+      title: 'a writer does not look for the death of a reader before it sleeps',
       file: 'sync/core/sharing.ts',
-      from: `this.owner = wait.owner;
+      from: `    this.owner = wait.owner;
     this.dead = wait.dead;`,
-      to: 'this.owner = this.#taken ? -1 : wait.owner;',
+      to: '',
       caughtBy: 'two readers and a writer, and one may die',
     },
     {
@@ -282,6 +325,20 @@ export const sharing: Suite = {
       from: 'leaveWriting(this.#m, this.#s, false);',
       to: '',
       caughtBy: 'readers and writers who time out and are aborted',
+    },
+    {
+      title: 'a reader is counted for who has its slot now',
+      file: 'sync/core/sharing.ts',
+      from: 'return (m.load(m.generationAt(slot)) & 0xfff) << 20 === (w & ~COUNT) ? w & COUNT : 0;',
+      to: 'return w & COUNT;',
+      caughtBy: 'a writer, a reader, and a newcomer that wants nothing, in the slot of one that died',
+    },
+    {
+      title: 'the dead are counted, and the reader that a writer waits for is not named',
+      file: 'sync/core/sharing.ts',
+      from: 'this.owner = wait.owner;',
+      to: 'this.owner = this.#taken ? -1 : wait.owner;',
+      caughtBy: 'a reader, a writer, and a newcomer that wants nothing, in the slot of one that died, and two may die',
     },
   ],
 };

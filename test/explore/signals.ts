@@ -1,5 +1,5 @@
 import type { Core } from './core.js';
-import { LockModel } from './owned.js';
+import { LockModel, type OwnedWord } from './owned.js';
 import { type Api, type Body, Violation, type WaitOptions } from './program.js';
 import type { Suite } from './suite.js';
 import { type Participant, Room, type Scenario, times } from './world.js';
@@ -9,6 +9,7 @@ type Signals = import('../../src/sync/core/signals.js').Signals;
 
 interface WaiterPlan extends WaitOptions {
   slot?: number;
+  joins?: boolean;
   rounds?: number;
 }
 
@@ -18,7 +19,7 @@ interface Local {
   tickets: number[];
 }
 
-class SignalsModel {
+export class SignalsModel {
   readonly c: Signals;
   readonly lock: LockModel;
   readonly locals = new Map<number, Local>();
@@ -34,12 +35,13 @@ class SignalsModel {
   readonly #waits: number;
   readonly #participants: number;
 
-  constructor(core: Core, room: Room, participants: number) {
+  constructor(core: Core, room: Room, participants: number, at?: { lock: OwnedWord; signals: Signals }) {
     this.#core = core;
     this.#participants = participants;
     this.#room = room;
-    this.lock = new LockModel(core, room);
-    this.c = { tickets: room.word('tickets'), records: room.table('record', room.slots * core.signals.RECORD_WORDS) };
+    this.lock = new LockModel(core, room, at?.lock);
+    const records = (): number => room.table('record', room.slots * core.signals.RECORD_WORDS);
+    this.c = at?.signals ?? { tickets: room.word('tickets'), records: records() };
     this.#debt = room.word('(debt)');
     this.#deaths = room.word('(deaths)');
     this.#using = room.word('(using)');
@@ -81,9 +83,7 @@ class SignalsModel {
       const ticket = enter(m, this.c);
       m.store(ticketAt, ticket + 1);
     });
-    api.after((s) => {
-      s[this.#waits + api.index] = 1;
-    });
+    api.after((s) => this.begins(s, api.index));
     this.lock.release(api);
     for (;;) {
       const [how, claimed] = api.wait(
@@ -110,13 +110,37 @@ class SignalsModel {
       });
       api.after((s) => {
         s[this.#using]! &= ~(1 << api.index);
-        if (end === 'notified') this.#received(s, api.index);
-        if (end !== 'not over') s[this.#waits + api.index] = 0;
-        this.#forget(s);
+        if (end === 'not over') this.#forget(s);
+        else this.ends(s, api.index, end === 'notified');
       });
       this.lock.release(api);
       if (end !== 'not over') return;
     }
+  }
+
+  begins(s: number[], index: number): void {
+    s[this.#waits + index] = 1;
+  }
+
+  ends(s: number[], index: number, notified: boolean): void {
+    if (notified) this.#received(s, index);
+    s[this.#waits + index] = 0;
+    this.#forget(s);
+  }
+
+  notified(s: number[], told: number): void {
+    s[this.#debt]! += told;
+    this.#forget(s);
+  }
+
+  /** Some participant may just have used a notification and not have said so: if it dies here, it may be gone. */
+  mayHaveUsed(s: number[], index: number, may: boolean): void {
+    if (may) s[this.#using]! |= 1 << index;
+    else s[this.#using]! &= ~(1 << index);
+  }
+
+  isWaiting(s: readonly number[], index: number): boolean {
+    return s[this.#waits + index] !== 0;
   }
 
   /** A notification that its wait could not use goes to another wait; where there is none, it is gone. */
@@ -136,10 +160,7 @@ class SignalsModel {
       for (const n of amounts) {
         this.lock.acquire(api, {});
         const told = api.run(() => this.#core.signals.notify(api.m, this.c, n));
-        api.after((s) => {
-          s[this.#debt]! += told;
-          this.#forget(s);
-        });
+        api.after((s) => this.notified(s, told));
         this.lock.release(api);
       }
     };
@@ -174,7 +195,11 @@ function signalled(core: Core, { waiters, notifiers }: Cast, rest: Partial<Scena
   const room = new Room(last + 1 + notifiers.length);
   const model = new SignalsModel(core, room, waiters.length + notifiers.length);
   const participants: Participant[] = [
-    ...waiters.map((plan, i) => ({ slot: plan.slot ?? i, body: model.waiter(plan, plan.slot ?? i) })),
+    ...waiters.map((plan, i) => ({
+      slot: plan.slot ?? i,
+      body: model.waiter(plan, plan.slot ?? i),
+      joins: plan.joins === true,
+    })),
     ...notifiers.map((amounts, i) => ({ slot: last + 1 + i, body: model.notifier(...amounts) })),
   ];
   return {
@@ -230,6 +255,18 @@ export const signals: Suite = {
       build: (core) =>
         signalled(core, { waiters: [{ slot: 0 }, { slot: 0, timeout: 'ever' }, { slot: 1 }], notifiers: [[1], [1]] }),
       bounded: { states: 500_000, walks: 1000 },
+    },
+    {
+      title: 'three waiters, one of whom times out and one is aborted, a notification, and one may die',
+      build: (core) =>
+        signalled(core, { waiters: [{ timeout: 'ever' }, { abort: true }, {}], notifiers: [[1]] }, { kills: 1 }),
+      bounded: { states: 150_000, walks: 1000 },
+    },
+    {
+      title: 'two waiters and a notification, and a newcomer that wants nothing, in the slot of one that died',
+      build: (core) =>
+        signalled(core, { waiters: [{}, {}, { slot: 0, joins: true, rounds: 0 }], notifiers: [[1]] }, { kills: 1 }),
+      bounded: { states: 150_000, walks: 1000 },
     },
   ],
   mutants: [
@@ -293,6 +330,13 @@ export const signals: Suite = {
       from: 'return strandedAt(m, this.#c) >= 0;',
       to: 'return false;',
       caughtBy: 'two waiters and a notification, and one may die',
+    },
+    {
+      title: 'a notification stays with who has the slot now',
+      file: 'sync/core/signals.ts',
+      from: 'return !isGone(alive) && m.load(at + TAG) === tagOf(m.load(m.generationAt(slot)));',
+      to: 'return !isGone(alive);',
+      caughtBy: 'two waiters and a notification, and a newcomer that wants nothing, in the slot of one that died',
     },
   ],
 };

@@ -3,7 +3,7 @@ import { loadCore } from './core.js';
 import { explore, type Report } from './explorer.js';
 import type { Scenario } from './world.js';
 
-/** How large a search is: `EXPLORE=full` is for the night. */
+/** How large a search is: see run.mjs. */
 export const FULL = process.env.EXPLORE === 'full';
 
 /** One exploration: a few participants, and what may happen to them. */

@@ -43,15 +43,15 @@ export interface Scenario {
   final?: (state: readonly number[]) => string | undefined;
 }
 
-const WAITERS = -0x80000000;
-const OWNER_DIED = 0x40000000;
+export const WAITERS = -0x80000000;
+export const OWNER_DIED = 0x40000000;
 const TID = 0x3fffffff;
 
-const HIGH_AT = 0;
-const MEMBERS_AT = 1;
-const aliveAt = (slot: number): number => 2 + 2 * slot;
-const generationAt = (slot: number): number => 3 + 2 * slot;
-const isGone = (alive: number): boolean => (alive & TID) === 0 || (alive & OWNER_DIED) !== 0;
+export const HIGH_AT = 0;
+export const MEMBERS_AT = 1;
+export const aliveAt = (slot: number): number => 2 + 2 * slot;
+export const generationAt = (slot: number): number => 3 + 2 * slot;
+export const isGone = (alive: number): boolean => (alive & TID) === 0 || (alive & OWNER_DIED) !== 0;
 
 /** Room for words: those of the participants first. The specification's own state is in such words too. */
 export class Room {
@@ -70,6 +70,12 @@ export class Room {
   word(name: string, initial = 0): number {
     this.names.push(name);
     return this.initial.push(initial) - 1;
+  }
+
+  /** Room for an object of its own, at a cell's boundary. */
+  object(name: string, n: number): number {
+    while (this.initial.length % 16 !== 0) this.word('(nothing)');
+    return this.table(name, Math.ceil(n / 16) * 16);
   }
 
   table(name: string, n: number): number {
@@ -108,6 +114,27 @@ export function peek(state: readonly number[]): Memory {
 export function isGoneIn(state: readonly number[], name: number): boolean {
   const slot = (name & 0x7ff) - 1;
   return isGone(state[aliveAt(slot)]!) || nameOf(slot, state[generationAt(slot)]!) !== name;
+}
+
+/** The registration of native/participant.cc, in its order, and then the body. */
+export function joining(slot: number, tid: number, body: Body): Body {
+  return (api) => {
+    const { m } = api;
+    const bit = api.run(() => {
+      if (m.load(HIGH_AT) <= slot) m.cas(HIGH_AT, slot, slot + 1);
+      const old = m.load(aliveAt(slot));
+      m.store(aliveAt(slot), tid | (old & WAITERS));
+      return old & WAITERS;
+    });
+    api.run(() => {
+      m.add(generationAt(slot), 1);
+      if (bit === 0) m.add(aliveAt(slot), WAITERS);
+      m.add(MEMBERS_AT, 1);
+      m.wake(MEMBERS_AT, 0x7fffffff);
+      m.wake(aliveAt(slot), 0x7fffffff);
+    });
+    body(api);
+  };
 }
 
 export const times = <T>(n: number, what: T): T[] => Array.from({ length: n }, () => what);
@@ -197,27 +224,9 @@ export class World {
     };
   }
 
-  /** The registration of native/participant.cc, in its order. */
   #bodyOf({ slot, body, joins }: Participant, index: number): Body {
     if (!joins) return body;
-    const tid = this.#tids[index]!;
-    return (api) => {
-      const { m } = api;
-      const bit = api.run(() => {
-        if (m.load(HIGH_AT) <= slot) m.cas(HIGH_AT, slot, slot + 1);
-        const old = m.load(aliveAt(slot));
-        m.store(aliveAt(slot), tid | (old & WAITERS));
-        return old & WAITERS;
-      });
-      api.run(() => {
-        m.add(generationAt(slot), 1);
-        if (bit === 0) m.add(aliveAt(slot), WAITERS);
-        m.add(MEMBERS_AT, 1);
-        m.wake(MEMBERS_AT, 0x7fffffff);
-        m.wake(aliveAt(slot), 0x7fffffff);
-      });
-      body(api);
-    };
+    return joining(slot, this.#tids[index]!, body);
   }
 
   #pointAt(state: readonly number[], index: number): Point {
@@ -475,7 +484,7 @@ export function show(w: number): string {
   return w < 0 ? `${name}|S` : name;
 }
 
-function describe({ kind, a, b }: Op, name: string, old: number): string {
+export function describe({ kind, a, b }: Op, name: string, old: number): string {
   if (kind === 'load') return `sees ${name} = ${show(old)}`;
   if (kind === 'cas' && old === a) return `changes ${name} from ${show(a)} to ${show(b)}`;
   if (kind === 'cas') return `does not change ${name}: expected ${show(a)}, it is ${show(old)}`;

@@ -1,0 +1,125 @@
+import type { Core } from '../core.js';
+import { CountModel, type TakerPlan } from '../counting.js';
+import { Room } from '../world.js';
+import type { Task } from './js-thread.js';
+import { type AsyncPlan, type AsyncSuite, opening, waiting } from './suite.js';
+import type { AsyncScenario } from './world.js';
+
+/** Semaphore without `recover`, by async tasks. The words are those of src/sync/semaphore.ts. */
+interface TaskPlan extends AsyncPlan {
+  /** Keeps what it took. */
+  keeps?: boolean;
+}
+
+interface Cast {
+  permits: number;
+  threads: TaskPlan[][];
+  takers?: TakerPlan[];
+  /** For each giver, how many permits it brings in each release. */
+  givers?: number[][];
+}
+
+function counted(core: Core, cast: Cast, rest: Partial<AsyncScenario> = {}): AsyncScenario {
+  const { permits, threads, takers = [], givers = [] } = cast;
+  const room = new Room(threads.length + takers.length + givers.length);
+  const at = room.object('semaphore', 16);
+  const model = new CountModel(core, room, permits, { count: at + 2, want: at + 4 });
+  const open = opening((thread) => new thread.classes.Semaphore(permits));
+  const task = (plan: TaskPlan): Task =>
+    function* (thread, index) {
+      const semaphore = open(thread);
+      for (let round = 0; round < (plan.rounds ?? 1); round++) {
+        const outcome = yield* waiting(thread, index, plan, (options) => semaphore.acquireAsync(options));
+        if (outcome === 'aborted' || !outcome.value) continue;
+        thread.note((s) => model.took(s));
+        if (plan.keeps) continue;
+        yield thread.turn();
+        thread.note((s) => model.gives(s));
+        semaphore.release();
+      }
+    };
+  const first = threads.length;
+  return {
+    room,
+    objects: [{ at, words: 16 }],
+    setUp: open,
+    threads: threads.map((plans, slot) => ({ slot, tasks: plans.map(task) })),
+    programs: [
+      ...takers.map((plan, i) => ({ slot: first + i, body: model.taker(plan) })),
+      ...givers.map((amounts, i) => ({ slot: first + takers.length + i, body: model.giver(...amounts) })),
+    ],
+    died: (state) => model.died(state),
+    mayRest: (state) => model.mayRest(state),
+    final: (state) => model.final(state),
+    ...rest,
+  };
+}
+
+export const asyncCounting: AsyncSuite = {
+  name: 'a semaphore, by async tasks',
+  stories: [
+    {
+      title: 'tasks of two threads and a participant that blocks share one permit',
+      build: (core) => counted(core, { permits: 1, threads: [[{}, { rounds: 2 }], [{}]], takers: [{ patience: 0 }] }),
+    },
+    {
+      title: 'two tasks of one thread and a participant that blocks, and releases of two and one',
+      build: (core) =>
+        counted(core, {
+          permits: 0,
+          threads: [[{ keeps: true }, { keeps: true }]],
+          takers: [{ keeps: true }],
+          givers: [[2], [1]],
+        }),
+    },
+    {
+      title: 'tasks that time out and are aborted, one that stays, and two releases',
+      build: (core) =>
+        counted(core, {
+          permits: 0,
+          threads: [[{ keeps: true, abort: true }, { keeps: true }], [{ keeps: true, timeout: true }]],
+          givers: [[1, 1]],
+        }),
+    },
+    {
+      title: 'tasks of two threads and a participant that blocks share one permit, and one may die or end',
+      build: (core) =>
+        counted(
+          core,
+          { permits: 1, threads: [[{}, { abort: true }], [{ timeout: true }]], takers: [{}] },
+          { kills: 1, ends: 1 },
+        ),
+    },
+  ],
+  mutants: [
+    {
+      title: 'an aborted wait leaves its wake-up with the waiter',
+      flaw: 'it keeps the wake-ups of cancelled waits',
+      caughtBy: 'tasks that time out and are aborted, one that stays, and two releases',
+    },
+    {
+      title: 'an aborted wait passes nothing on',
+      file: 'wait/async.ts',
+      from: `const done = this.#wait.leave();
+      this.#settle(() => (done`,
+      to: `const done = false;
+      this.#settle(() => (done`,
+      caughtBy: 'tasks that time out and are aborted, one that stays, and two releases',
+    },
+    {
+      title: 'who has slept does not wake the next when permits are left',
+      file: 'sync/core/counting.ts',
+      from: 'if (this.#parked && (next & MAX_PERMITS) > 0) this.#m.wake(this.#c.count, 1);',
+      to: '',
+      caughtBy: 'two tasks of one thread and a participant that blocks, and releases of two and one',
+    },
+    {
+      title: 'a wait that timed out keeps the permit that came then',
+      file: 'wait/async.ts',
+      from: 'const done = this.#wait.step() || this.#wait.leave();',
+      to: `this.#wait.step();
+      const done = this.#wait.leave();`,
+      caughtBy: 'tasks that time out and are aborted, one that stays, and two releases',
+    },
+  ],
+};

@@ -1,0 +1,495 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { posix } from 'node:path';
+import { runInThisContext } from 'node:vm';
+import ts from 'typescript';
+import type { Memory } from '../../../src/memory/words.js';
+import { type Change, compile } from '../core.js';
+import { Violation } from '../program.js';
+import type { Waiter } from './waiter.js';
+import { aliveAt, generationAt, HIGH_AT, KILLED, MEMBERS_AT, type World } from './world.js';
+
+/**
+ * A JavaScript thread with the shipped classes and their waits in it (src/sync, src/wait, src/memory/cell.ts), each
+ * thread with modules of its own. Around them: promises whose reactions run when this thread has its turn, timers that
+ * fire when the schedule says so, and in the place of the addon a model of native/waiter.cc.
+ */
+
+/** What a task does: it yields what it waits for. */
+export type Task = (thread: JsThread, index: number) => Generator<unknown, void, unknown>;
+
+type Classes = typeof import('../../../src/sync/lock.js') &
+  typeof import('../../../src/sync/rlock.js') &
+  typeof import('../../../src/sync/semaphore.js') &
+  typeof import('../../../src/sync/event.js') &
+  typeof import('../../../src/sync/condition.js') &
+  typeof import('../../../src/sync/barrier.js') &
+  typeof import('../../../src/sync/rwlock.js');
+
+/** Why an AbortSignal of the explorer fires. */
+export const ABORTED = new Error('aborted by the schedule');
+
+type Wrapped = (exports: object, require: (name: string) => object, ...globals: unknown[]) => void;
+type Cells = { _lease?: { _pending: number } };
+
+const unchanged = new Map<string, Wrapped>();
+
+function wrap(file: string, change: Change | undefined): Wrapped {
+  const known = change?.file === file ? undefined : unchanged.get(file);
+  if (known) return known;
+  const code = compile(file, change, ts.ScriptTarget.ES2016);
+  const globals = 'Promise, setTimeout, clearTimeout, performance, FinalizationRegistry, process, AbortSignal';
+  const wrapped = runInThisContext(`(function (exports, require, ${globals}) {${code}\n})`, {
+    filename: `explored-async/${file}`,
+  }) as Wrapped;
+  if (change?.file !== file) unchanged.set(file, wrapped);
+  return wrapped;
+}
+
+/** Words of one object that this thread has open. */
+interface Block {
+  at: number;
+  words: number;
+  /** It has been given back: from here on it may be another object's. */
+  given: boolean;
+}
+
+/**
+ * One thread's copy of the package. It serves one schedule after the other, because to load it takes longer than to run
+ * a schedule; what is left in it is forgotten as the child of a fork forgets what was its parent's.
+ */
+export class Realm {
+  thread!: JsThread;
+  onReady: (() => void) | undefined;
+  readonly promise: PromiseConstructor;
+  readonly #loaded = new Map<string, object>();
+  readonly #change: Change | undefined;
+  #lastTimer = 0;
+
+  constructor(slots: number, change: Change | undefined) {
+    this.#change = change;
+    this.promise = promiseClass((reaction) => this.thread.microtasks.push(reaction));
+    const layout = this.load('memory/layout.ts');
+    Object.assign(layout, { SLOTS: slots, HEAP_WORD: 0, HIGH_AT, MEMBERS_AT, aliveAt, generationAt });
+  }
+
+  serve(thread: JsThread): void {
+    if (this.thread) {
+      this.thread.dead = false;
+      this.thread.over = true;
+      (this.load('after-fork.ts') as typeof import('../../../src/after-fork.js')).runAfterFork(false);
+    }
+    this.thread = thread;
+  }
+
+  load(file: string): object {
+    const known = this.#loaded.get(file) ?? this.#standIn(file);
+    if (known) {
+      this.#loaded.set(file, known);
+      return known;
+    }
+    const exports = {};
+    this.#loaded.set(file, exports);
+    wrap(file, this.#change)(
+      exports,
+      (name) => {
+        if (name === 'node:os') return { availableParallelism: () => 1 }; // nobody spins
+        if (name === 'node:async_hooks') return { AsyncLocalStorage };
+        if (name === 'node:util') return { inspect: { custom: Symbol('inspect') } };
+        return this.load(posix.join(posix.dirname(file), name).replace(/\.js$/, '.ts'));
+      },
+      this.promise,
+      (fire: () => void, ms: number) => {
+        this.thread.timers.set(++this.#lastTimer, { due: this.thread.now + ms, fire });
+        return this.#lastTimer;
+      },
+      (id: number | undefined) => this.thread.timers.delete(id ?? -1),
+      { now: () => this.thread.now },
+      Unregistered,
+      { pid: 1, emitWarning: () => {} },
+      Signal,
+    );
+    return exports;
+  }
+
+  #standIn(file: string): object | undefined {
+    switch (file) {
+      case 'native.ts':
+        return { native: () => this.thread.native };
+      case 'memory/segment.ts':
+        return { Segment: class {} };
+      case 'memory/uses.ts':
+        return { use: () => {}, unuse: () => {} };
+      case 'memory/names.ts':
+        return { checkName: (name: string) => name, fileName: (name: string) => name, nameOfFile: () => undefined };
+      case 'memory/arena.ts':
+        return {
+          LARGEST_BLOCK: 1 << 16,
+          allocate: (bytes: number) => this.thread.allocate(bytes),
+          free: ({ cell }: { cell: number }, shared: boolean) => !shared && this.thread.give(cell),
+        };
+    }
+    return undefined;
+  }
+}
+
+/** A FinalizationRegistry: nothing is collected here. */
+class Unregistered {
+  register(): void {}
+  unregister(): void {}
+}
+
+/** An AbortSignal whose listeners run where it fires, and throw there. */
+class Signal {
+  aborted = false;
+  reason: unknown;
+  readonly #listeners = new Set<() => void>();
+
+  addEventListener(_: 'abort', listener: () => void): void {
+    this.#listeners.add(listener);
+  }
+
+  removeEventListener(_: 'abort', listener: () => void): void {
+    this.#listeners.delete(listener);
+  }
+
+  throwIfAborted(): void {
+    if (this.aborted) throw this.reason;
+  }
+
+  fire(reason: unknown): void {
+    this.aborted = true;
+    this.reason = reason;
+    for (const listener of [...this.#listeners]) listener();
+  }
+}
+
+export class JsThread {
+  readonly world: World;
+  readonly slot: number;
+  readonly me: number;
+  readonly waiter: Waiter;
+  dead = false;
+  /** Its JavaScript runs, or has been interrupted. */
+  running = false;
+  readonly ready: number[] = [];
+  /** The thread-safe function has been called. */
+  rung = false;
+  /** Macrotasks that can run: tasks that have not begun, and turns that were asked for. */
+  readonly turns: (() => void)[] = [];
+  readonly timers = new Map<number, { due: number; fire: () => void }>();
+  readonly aborts = new Map<Signal, string>();
+  /** Tasks that have not ended. */
+  unfinished = 0;
+  /** The schedule is over. */
+  over = false;
+  readonly microtasks: (() => void)[] = [];
+  now = 1000;
+  readonly #realm: Realm;
+  #waits = 0;
+  readonly #blocks: Block[] = [];
+  readonly #cells: Cells[] = [];
+  /** Before the schedule begins: nothing of it can be seen yet. */
+  #settingUp = true;
+
+  constructor(world: World, slot: number, waiter: Waiter, realm: Realm) {
+    this.world = world;
+    this.slot = slot;
+    this.me = (slot + 1) | (1 << 11);
+    this.waiter = waiter;
+    this.#realm = realm;
+    realm.serve(this);
+  }
+
+  /** The classes of this thread's copy of the package; only what is asked for is loaded. */
+  readonly classes = new Proxy({} as Classes, {
+    get: (_, name: string) => {
+      const file = name === 'BoundedSemaphore' ? 'semaphore' : name.toLowerCase();
+      return (this.#realm.load(`sync/${file}.ts`) as Record<string, unknown>)[name];
+    },
+  });
+
+  begin(tasks: readonly [Task, number][]): void {
+    for (const [task, index] of tasks) {
+      this.unfinished++;
+      this.turns.push(() => this.#follow(task(this, index)));
+    }
+    this.#settingUp = false;
+  }
+
+  /** The specification's own state, changed between two operations. */
+  note(ghost: (state: number[]) => void): void {
+    ghost(this.world.state);
+  }
+
+  /** As `note`, together with an operation that the shipped code does next on this word. */
+  noteWith(kind: 'add', at: number, ghost: (state: number[]) => void): void {
+    this.expected = { kind, at, ghost };
+  }
+  private expected: { kind: string; at: number; ghost: (state: number[]) => void } | undefined;
+
+  /** Lets the event loop turn. */
+  turn(): unknown {
+    return new this.#realm.promise<void>((resolve) => this.turns.push(resolve));
+  }
+
+  /** A signal that may fire at any time, also when the wait is over. */
+  signal(name: string): AbortSignal {
+    const signal = new Signal();
+    this.aborts.set(signal, name);
+    return signal as unknown as AbortSignal;
+  }
+
+  get canRun(): boolean {
+    return !this.dead && !this.running && (this.turns.length > 0 || this.rung);
+  }
+
+  /** One turn of the event loop. */
+  step(): string {
+    const n = this.turns.length + (this.rung ? 1 : 0);
+    const chosen = n > 1 ? this.world.chooser.choose(n, n) : 0;
+    if (chosen < this.turns.length) {
+      const [turn] = this.turns.splice(chosen, 1);
+      this.run(turn!);
+      return 'turns';
+    }
+    this.rung = false;
+    this.run(this.#realm.onReady!);
+    return 'hears from its waiter';
+  }
+
+  fire(id: number): void {
+    const { due, fire } = this.timers.get(id)!;
+    this.timers.delete(id);
+    this.now = Math.max(this.now, due);
+    this.run(fire);
+  }
+
+  abort(signal: Signal): void {
+    this.aborts.delete(signal);
+    this.run(() => signal.fire(ABORTED));
+  }
+
+  run(task: () => void): void {
+    this.running = true;
+    try {
+      task();
+      for (let next = this.microtasks.shift(); next; next = this.microtasks.shift()) next();
+    } catch (error) {
+      if (error !== KILLED) throw error;
+    }
+    this.running = false;
+  }
+
+  /** What a thread that is done must not have left behind. */
+  leftover(): string | undefined {
+    if (this.#waits !== 0) return `thread ${this.slot} is counted as waiting ${this.#waits} times, and does not wait`;
+    if (this.timers.size > 0) return `thread ${this.slot} has a timer left, which keeps the process alive`;
+    if (this.waiter.entries.length > 0) return `the waiter of thread ${this.slot} sleeps for nobody`;
+    for (const { _lease: lease } of this.#cells) {
+      if (lease && lease._pending !== 0) return `an object of thread ${this.slot} has ${lease._pending} waits left`;
+    }
+    return undefined;
+  }
+
+  #follow(task: Generator<unknown, void, unknown>): void {
+    const advance = (how: 'next' | 'throw', value: unknown): void => {
+      let result: IteratorResult<unknown, void>;
+      try {
+        result = task[how](value);
+      } catch (error) {
+        if (error === KILLED) throw error;
+        this.world.fail(error instanceof Violation ? error.message : `a task of thread ${this.slot} threw ${error}`);
+      }
+      if (result.done) this.unfinished--;
+      else
+        this.#realm.promise.resolve(result.value).then(
+          (v) => advance('next', v),
+          (e) => advance('throw', e),
+        );
+    };
+    advance('next', undefined);
+  }
+
+  /** The n-th object of each thread is the same object. */
+  allocate(bytes: number): object {
+    const { at, words } = this.world.objects[this.#blocks.length]!;
+    if (words < bytes / 4) throw new Error(`an object of ${bytes} bytes`);
+    this.#blocks.push({ at, words, given: false });
+    return { arena: { segment: this.#segment, inherited: false }, cell: at / 16, cells: words / 16 };
+  }
+
+  give(cell: number): void {
+    for (const block of this.#blocks) if (block.at === cell * 16) block.given = true;
+  }
+
+  /** Notes the waits of an object, for `leftover`. */
+  watch<T extends { cell: object }>(object: T): T {
+    this.#cells.push(object.cell as Cells);
+    return object;
+  }
+
+  #op(kind: 'load' | 'store' | 'cas' | 'exchange' | 'add' | 'wake', at: number, a = 0, b = 0): number {
+    for (const { at: from, words, given } of this.#blocks) {
+      if (given && at >= from && at < from + words) {
+        this.world.fail(`thread ${this.slot} touches an object whose memory it has given back`);
+      }
+    }
+    if (this.over) throw KILLED;
+    if (this.#settingUp) return this.world.apply(kind, at, a, b);
+    const result = this.world.operate(this, kind, at, a, b);
+    const { expected } = this;
+    if (expected && expected.kind === kind && expected.at === at) {
+      this.expected = undefined;
+      this.note(expected.ghost);
+    }
+    return result;
+  }
+
+  get memory(): Memory {
+    this.#memory ??= {
+      me: this.me,
+      membersAt: MEMBERS_AT,
+      highAt: HIGH_AT,
+      aliveAt,
+      generationAt,
+      load: (at) => this.#op('load', at),
+      store: (at, value) => void this.#op('store', at, value),
+      cas: (at, expected, value) => this.#op('cas', at, expected, value),
+      exchange: (at, value) => this.#op('exchange', at, value),
+      add: (at, by) => this.#op('add', at, by),
+      wake: (at, n) => void this.#op('wake', at, n),
+    };
+    return this.#memory;
+  }
+  #memory: Memory | undefined;
+
+  get #segment(): object {
+    this.#madeSegment ??= {
+      index: 0,
+      name: undefined,
+      fd: 3,
+      inode: 1,
+      cookie: [1, 2, 3, 4],
+      locals: new Map(),
+      pidOf: () => 0,
+      tidOf: () => 0,
+      retain: () => {},
+      release: () => {},
+      words: { ...this.memory, view: this.world.state, index: 0 },
+    };
+    return this.#madeSegment;
+  }
+  #madeSegment: object | undefined;
+
+  readonly native = {
+    countWait: (_segment: number, _cell: number, by: number): void => {
+      this.world.check(this);
+      this.#waits += by;
+      if (this.#waits < 0) this.world.fail('a wait was counted off twice');
+    },
+    onReady: (callback: () => void): void => {
+      this.#realm.onReady = callback;
+    },
+    nextReady: (): number => {
+      this.world.point(this);
+      return this.ready.shift() ?? -1;
+    },
+    sleepAsync: (
+      id: number,
+      _segment: number,
+      word: number,
+      expected: number,
+      members: number,
+      owner: number,
+      dead: number,
+    ): void => {
+      this.world.point(this);
+      this.waiter.add({ id, word, expected, members, owner, dead });
+    },
+    cancelAsync: (id: number): number => {
+      this.world.point(this);
+      if (this.waiter.remove(id)) return 1;
+      const at = this.ready.indexOf(id);
+      if (at >= 0) this.ready.splice(at, 1);
+      return at >= 0 ? 1 : 0;
+    },
+    sum: () => 0,
+    use: () => {},
+  };
+}
+
+type Settle = (value: unknown) => void;
+
+/** Promises as they are, but for who runs their reactions. */
+function promiseClass(enqueue: (reaction: () => void) => void): PromiseConstructor {
+  class Promised {
+    state: 'pending' | 'resolved' | 'rejected' = 'pending';
+    value: unknown;
+    reactions: (() => void)[] = [];
+
+    constructor(executor: (resolve: Settle, reject: Settle) => void) {
+      let settled = false;
+      const once = (settle: Settle) => (value: unknown) => {
+        if (settled) return;
+        settled = true;
+        settle(value);
+      };
+      const reject = once((value) => this.settle('rejected', value));
+      const resolve = once((value) => this.resolve(value));
+      try {
+        executor(resolve, reject);
+      } catch (error) {
+        if (error === KILLED || error instanceof Violation) throw error;
+        reject(error);
+      }
+    }
+
+    resolve(value: unknown): void {
+      if (value instanceof Promised) {
+        const inner = value;
+        enqueue(() =>
+          inner.then(
+            (v) => this.settle('resolved', v),
+            (e) => this.settle('rejected', e),
+          ),
+        );
+      } else this.settle('resolved', value);
+    }
+
+    settle(state: 'resolved' | 'rejected', value: unknown): void {
+      this.state = state;
+      this.value = value;
+      for (const reaction of this.reactions) enqueue(reaction);
+    }
+
+    // biome-ignore lint/suspicious/noThenProperty: it is a promise
+    then(onResolved?: Settle, onRejected?: Settle): Promised {
+      return new Promised((resolve, reject) => {
+        const react = (): void => {
+          const handler = this.state === 'resolved' ? onResolved : onRejected;
+          if (!handler) {
+            (this.state === 'resolved' ? resolve : reject)(this.value);
+            return;
+          }
+          try {
+            resolve(handler(this.value));
+          } catch (error) {
+            if (error === KILLED || error instanceof Violation) throw error;
+            reject(error);
+          }
+        };
+        if (this.state === 'pending') this.reactions.push(react);
+        else enqueue(react);
+      });
+    }
+
+    static resolve(value: unknown): Promised {
+      return value instanceof Promised ? value : new Promised((resolve) => resolve(value));
+    }
+
+    static reject(reason: unknown): Promised {
+      return new Promised((_, reject) => reject(reason));
+    }
+  }
+  return Promised as unknown as PromiseConstructor;
+}

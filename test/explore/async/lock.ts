@@ -1,0 +1,206 @@
+import type { Core } from '../core.js';
+import { LockModel, type LockPlan } from '../owned.js';
+import { Violation } from '../program.js';
+import { Room } from '../world.js';
+import type { JsThread, Task } from './js-thread.js';
+import { type AsyncPlan, type AsyncSuite, opening, waiting } from './suite.js';
+import type { AsyncScenario } from './world.js';
+
+/** Lock, by async tasks beside threads that block. The words are those of src/sync/lock.ts. */
+export const lockWordsAt = (at: number) => ({ word: at + 2, died: at + 3, want: at + 4, turn: at + 6 });
+
+/** For each JavaScript thread its tasks, and for each one that blocks what it does. */
+interface TaskPlan extends AsyncPlan {
+  /** An RLock; and its wrapper is closed while it waits or later. */
+  closes?: boolean;
+}
+
+function locked(
+  core: Core,
+  threads: TaskPlan[][],
+  blocked: LockPlan[] = [],
+  rest: Partial<AsyncScenario> = {},
+): AsyncScenario {
+  const recursive = threads.flat().some(({ closes }) => closes);
+  const room = new Room(threads.length + blocked.length);
+  const at = room.object('lock', 16);
+  const model = new LockModel(core, room, lockWordsAt(at));
+  const open = opening((thread) => (recursive ? new thread.classes.RLock() : new thread.classes.Lock()));
+  /**
+   * Tasks of a thread that sleep, in their order: it is promised that they are served so. Where others release the lock
+   * between the looks of two of them, the second may be faster.
+   */
+  const ordered = threads.length === 1 && blocked.length === 0;
+  const lines = new WeakMap<JsThread, number[]>();
+  const lineOf = (thread: JsThread): number[] => {
+    const line = lines.get(thread) ?? [];
+    lines.set(thread, line);
+    return line;
+  };
+  const task = (plan: TaskPlan): Task =>
+    function* (thread, index) {
+      const lock = open(thread);
+      const line = lineOf(thread);
+      for (let round = 0; round < (plan.rounds ?? 1); round++) {
+        const had = core.owned.ownerOf(thread.world.state[model.o.word]!) === thread.me;
+        const outcome = yield* waiting(thread, index, plan, (options) => {
+          const promise = lock.acquireAsync(options);
+          const has = core.owned.ownerOf(thread.world.state[model.o.word]!) === thread.me;
+          if (has === had) line.push(index);
+          if (plan.closes) thread.turns.push(() => lock.close());
+          return promise;
+        });
+        const place = line.indexOf(index);
+        if (place >= 0) line.splice(place, 1);
+        if (outcome === 'aborted' || !outcome.value) continue;
+        thread.note((s) => model.entered(s, index, s[model.o.died]!));
+        if (place > 0 && ordered && !plan.timeout)
+          throw new Violation(`task ${index} came before one that waited longer`);
+        yield thread.turn();
+        thread.note((s) => model.leaves(s));
+        if (!plan.closes) lock.release();
+        else {
+          if (thread.world.state[model.o.word + 3] !== 1) throw new Violation('the depth of an RLock is not its own');
+          core.owned.giveBackForOwner(thread.memory, model.o);
+        }
+      }
+    };
+  return {
+    room,
+    objects: [{ at, words: 16 }],
+    setUp: (thread) => void open(thread).handle, // the memory of what is closed is not given back: others have it
+    threads: threads.map((plans, slot) => ({ slot, tasks: plans.map(task) })),
+    programs: blocked.map((plan, i) => ({ slot: threads.length + i, body: model.user(plan) })),
+    died: (state, index) => model.died(state, index),
+    final: (state) => model.final(state),
+    ...rest,
+  };
+}
+
+export const asyncLock: AsyncSuite = {
+  name: 'a lock, by async tasks',
+  stories: [
+    {
+      title: 'two threads, one with two tasks, and a participant that blocks',
+      build: (core) => locked(core, [[{}, {}], [{}]], [{}]),
+    },
+    {
+      title: 'tasks that time out and are aborted, and a participant that blocks',
+      build: (core) => locked(core, [[{ timeout: true, abort: true }, {}], [{ abort: true }]], [{ rounds: 2 }]),
+    },
+    {
+      title: 'tasks of two threads and a participant that blocks, and one may die or end',
+      build: (core) => locked(core, [[{}, { abort: true }], [{ timeout: true }]], [{}], { kills: 1, ends: 1 }),
+    },
+    {
+      title: 'three participants that block and time out, and a thread with two tasks',
+      build: (core) =>
+        locked(core, [[{ abort: true }, { rounds: 2 }]], [{ timeout: 'ever', patience: 0 }, { abort: true }, {}]),
+    },
+    {
+      title: 'a task whose RLock is closed while it waits, and a participant that blocks',
+      build: (core) => locked(core, [[{ closes: true, abort: true }]], [{ rounds: 2 }]),
+    },
+    {
+      title: 'four tasks of one thread, in their order',
+      build: (core) => locked(core, [[{ rounds: 2 }, { abort: true }, {}, { rounds: 2 }]]),
+    },
+  ],
+  mutants: [
+    {
+      title: 'an aborted wait leaves its wake-up with the waiter',
+      flaw: 'it keeps the wake-ups of cancelled waits',
+      caughtBy: 'tasks that time out and are aborted, and a participant that blocks',
+    },
+    {
+      title: 'the waiter does not hear of a new wait',
+      flaw: 'it does not ring for a new wait',
+      caughtBy: 'two threads, one with two tasks, and a participant that blocks',
+    },
+    {
+      title: 'the waiter does not look for deaths before it sleeps',
+      flaw: 'it does not look whether who it sleeps for is stale',
+      caughtBy: 'tasks of two threads and a participant that blocks, and one may die or end',
+    },
+    {
+      title: 'an aborted wait passes nothing on',
+      file: 'wait/async.ts',
+      from: `const done = this.#wait.leave();
+      this.#settle(() => (done`,
+      to: `const done = false;
+      this.#settle(() => (done`,
+      caughtBy: 'tasks that time out and are aborted, and a participant that blocks',
+    },
+    {
+      title: 'an aborted wait stays with the waiter',
+      file: 'wait/async.ts',
+      from: `  abort(): void {
+    this.#wake();`,
+      to: '  abort(): void {',
+      caughtBy: 'tasks that time out and are aborted, and a participant that blocks',
+    },
+    {
+      title: 'a wait that timed out stays with the waiter',
+      file: 'wait/async.ts',
+      from: `    this.#wake();
+    try {
+      const done = this.#wait.step()`,
+      to: `    try {
+      const done = this.#wait.step()`,
+      caughtBy: 'tasks that time out and are aborted, and a participant that blocks',
+    },
+    {
+      title: 'a cancelled wait that was reported is taken for one that still waits',
+      file: 'wait/async.ts',
+      from: `    pending.delete(this.#id);
+    native().cancelAsync(this.#id);`,
+      to: '    native().cancelAsync(this.#id);',
+      caughtBy: 'tasks that time out and are aborted, and a participant that blocks',
+    },
+    {
+      title: 'a wait that is over listens to its signal',
+      file: 'wait/async.ts',
+      from: 'if (this.#signal) offAbort(this.#signal, this);',
+      to: '',
+      caughtBy: 'tasks that time out and are aborted, and a participant that blocks',
+    },
+    {
+      title: 'a wait that is over has a timer',
+      file: 'wait/async.ts',
+      from: `  #settle(deliver: () => void): void {
+    clearTimeout(this.#timer);`,
+      to: '  #settle(deliver: () => void): void {',
+      caughtBy: 'tasks that time out and are aborted, and a participant that blocks',
+    },
+    {
+      title: 'a timeout takes a grant for nothing',
+      file: 'wait/async.ts',
+      from: 'const done = this.#wait.step() || this.#wait.leave();',
+      to: `this.#wait.step();
+      const done = this.#wait.leave();`,
+      caughtBy: 'tasks that time out and are aborted, and a participant that blocks',
+    },
+    {
+      title: 'who was woken goes before who came first',
+      file: 'wait/async.ts',
+      from: 'if (first !== wait) first.lookAgain();',
+      to: 'void first;',
+      caughtBy: 'four tasks of one thread, in their order',
+    },
+    {
+      title: 'a wait that is over keeps its object',
+      file: 'wait/async.ts',
+      from: `this.#cell.release();
+    deliver();`,
+      to: 'deliver();',
+      caughtBy: 'two threads, one with two tasks, and a participant that blocks',
+    },
+    {
+      title: 'an RLock that was closed meanwhile keeps the depth of its last owner',
+      file: 'sync/rlock.ts',
+      from: 'this.#begin(holder, 1, m);',
+      to: 'this.#begin(holder);',
+      caughtBy: 'a task whose RLock is closed while it waits, and a participant that blocks',
+    },
+  ],
+};

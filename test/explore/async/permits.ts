@@ -1,0 +1,99 @@
+import type { Core } from '../core.js';
+import { type HolderPlan, PermitsModel } from '../permits.js';
+import { Room } from '../world.js';
+import type { Task } from './js-thread.js';
+import { type AsyncPlan, type AsyncSuite, opening, waiting } from './suite.js';
+import type { AsyncScenario } from './world.js';
+
+/** Semaphore with `recover`, by async tasks. The words are those of src/sync/semaphore.ts. */
+interface Cast {
+  permits: number;
+  threads: AsyncPlan[][];
+  blocked?: HolderPlan[];
+}
+
+function recoverable(core: Core, cast: Cast, rest: Partial<AsyncScenario> = {}): AsyncScenario {
+  const { permits, threads, blocked = [] } = cast;
+  const room = new Room(threads.length + blocked.length);
+  const words = 32;
+  const at = room.object('semaphore', words);
+  const place = { sequence: at + 2, want: at + 4, table: at + 16, size: permits };
+  const model = new PermitsModel(core, room, permits, blocked.length + threads.flat().length, place);
+  const open = opening((thread) => new thread.classes.Semaphore(permits, { recover: true }));
+  const task = (plan: AsyncPlan): Task =>
+    function* (thread, index) {
+      const semaphore = open(thread);
+      for (let round = 0; round < (plan.rounds ?? 1); round++) {
+        const outcome = yield* waiting(thread, index, plan, (options) => semaphore.acquireAsync(options));
+        if (outcome === 'aborted' || !outcome.value) continue;
+        thread.note((s) => model.took(s, index));
+        yield thread.turn();
+        thread.note((s) => model.gives(s, index));
+        semaphore.release();
+      }
+    };
+  return {
+    room,
+    objects: [{ at, words }],
+    setUp: open,
+    threads: threads.map((plans, slot) => ({ slot, tasks: plans.map(task) })),
+    programs: blocked.map((plan, i) => ({ slot: threads.length + i, body: model.holder(plan) })),
+    died: (state, index) => model.died(state, index),
+    mayRest: (state) => model.mayRest(state),
+    final: (state) => model.final(state),
+    ...rest,
+  };
+}
+
+export const asyncPermits: AsyncSuite = {
+  name: 'a semaphore with recover, by async tasks',
+  stories: [
+    {
+      title: 'tasks of two threads and a participant that blocks share two permits, and two may die or end',
+      build: (core) =>
+        recoverable(core, { permits: 2, threads: [[{}, {}], [{}]], blocked: [{ many: 2 }] }, { kills: 1, ends: 1 }),
+    },
+    {
+      title: 'tasks that time out and are aborted share one permit with a participant that blocks',
+      build: (core) =>
+        recoverable(core, {
+          permits: 1,
+          threads: [[{ abort: true }, { timeout: true }, {}], [{ abort: true, rounds: 2 }]],
+          blocked: [{ patience: 0 }],
+        }),
+    },
+    {
+      title: 'tasks of two threads share one permit, and one may die or end',
+      build: (core) =>
+        recoverable(core, { permits: 1, threads: [[{ timeout: true }, { abort: true }], [{}]] }, { kills: 1, ends: 1 }),
+    },
+  ],
+  mutants: [
+    {
+      title: 'permits of the dead are not free',
+      file: 'sync/core/permits.ts',
+      from: 'if (w !== RESERVED) return !isAlive(m, w);',
+      to: 'if (w !== RESERVED) return false;',
+      caughtBy: 'tasks of two threads share one permit, and one may die or end',
+    },
+    {
+      title: 'the dead are not counted before the sleep',
+      file: 'sync/core/permits.ts',
+      from: 'this.dead = dead;',
+      to: 'void dead;',
+      caughtBy: 'tasks of two threads share one permit, and one may die or end',
+    },
+    {
+      title: 'an aborted wait leaves its wake-up with the waiter',
+      flaw: 'it keeps the wake-ups of cancelled waits',
+      caughtBy: 'tasks that time out and are aborted share one permit with a participant that blocks',
+    },
+    {
+      title: 'who gives up keeps the wake-up that it used',
+      file: 'sync/core/permits.ts',
+      from: 'if (freePermits(m, p) > 0) m.wake(p.sequence, 1);\n    return false;',
+      to: 'return false;',
+      caughtBy: 'tasks that time out and are aborted share one permit with a participant that blocks',
+    },
+  ],
+};

@@ -1,0 +1,90 @@
+import { type Change, type Core, loadCore } from '../core.js';
+import { type Found, search } from '../schedule.js';
+import { FULL, SEED } from '../suite.js';
+import { ABORTED, type JsThread } from './js-thread.js';
+import type { Flaw } from './waiter.js';
+import { type AsyncScenario, schedules } from './world.js';
+
+/** An exploration of JavaScript threads, promises and waiters, by schedules instead of states. */
+export interface AsyncStory {
+  title: string;
+  build: (core: Core) => AsyncScenario;
+  /** Random schedules; default 2000. */
+  walks?: number;
+}
+
+/** A bug on purpose: in the shipped code, or in the waiter (a line of native/waiter.cc left out). */
+export type AsyncMutant = { title: string; caughtBy: string } & (Change | { flaw: Flaw });
+
+export interface AsyncSuite {
+  name: string;
+  stories: AsyncStory[];
+  mutants: AsyncMutant[];
+}
+
+/** Every schedule that leaves the usual one once, some of those that leave it twice, and then random ones. */
+const MOST = FULL ? 20_000 : 1000;
+
+export function tellAsync({ build, walks = 2000 }: AsyncStory, mutant?: AsyncMutant): Found {
+  const change = mutant && 'file' in mutant ? mutant : undefined;
+  const flaw = mutant && 'flaw' in mutant ? mutant.flaw : undefined;
+  const inCore = change !== undefined && /^(sync\/core|memory\/words)/.test(change.file);
+  const run = schedules(build, loadCore(inCore ? change : undefined), change, flaw);
+  // A mutant is looked for with one and the same seed, so that to find it is not a matter of luck.
+  const random = mutant ? { walks: 60_000, seed: 1 } : { walks: walks * (FULL ? 100 : 1), seed: SEED };
+  return search(run, { deviations: 2, most: MOST, ...random });
+}
+
+export function huntAsync(mutant: AsyncMutant, stories: readonly AsyncStory[]): Found {
+  const story = stories.find(({ title }) => title === mutant.caughtBy);
+  if (!story) throw new Error(`there is no story '${mutant.caughtBy}'`);
+  return tellAsync(story, mutant);
+}
+
+export function summaryAsync({ schedules: few, exhausted, walks, seed, ms, wrong }: Found): string {
+  const extent = wrong ? '' : exhausted ? ', all with at most two deviations' : ' with at most two deviations, not all';
+  return `${few} schedules${extent}, and ${walks} random ones, seed ${seed}, ${(ms / 1000).toFixed(1)} s`;
+}
+
+/** Opens an object once for each thread. */
+export function opening<T extends { cell: object }>(make: (thread: JsThread) => T): (thread: JsThread) => T {
+  const objects = new WeakMap<JsThread, T>();
+  return (thread) => {
+    let object = objects.get(thread);
+    if (!object) {
+      object = thread.watch(make(thread));
+      objects.set(thread, object);
+    }
+    return object;
+  };
+}
+
+/** How a task waits. */
+export interface AsyncPlan {
+  /** May run out at any time. */
+  timeout?: boolean;
+  /** An AbortSignal may fire at any time. */
+  abort?: boolean;
+  rounds?: number;
+}
+
+/** What came of a wait: what it resolved with, or that it was aborted. */
+export type Outcome<T> = { value: T } | 'aborted';
+
+/** Waits with the options of the plan; anything else than its own abort is passed on. */
+export function* waiting<T>(
+  thread: JsThread,
+  index: number,
+  plan: AsyncPlan,
+  wait: (options: { timeout?: number; signal?: AbortSignal } | undefined) => Promise<T>,
+): Generator<unknown, Outcome<T>, unknown> {
+  const signal = plan.abort ? thread.signal(`task ${index}`) : undefined;
+  const options = plan.timeout || signal ? { timeout: plan.timeout ? 1000 : undefined, signal } : undefined;
+  try {
+    return { value: (yield wait(options as { timeout?: number; signal?: AbortSignal } | undefined)) as T };
+  } catch (error) {
+    if (error !== ABORTED) throw error;
+    if (!signal?.aborted) throw new Error('a wait ended with an abort that never was');
+    return 'aborted';
+  }
+}
