@@ -1,5 +1,6 @@
 // Participants: a JS thread that uses a segment holds, for life, the robust "alive" word of one slot (robust.h). The
-// kernel marks it however the thread ends (return, terminate, SIGKILL, exec, out of memory). Nothing here is touched while locks are taken and released.
+// kernel marks it however the thread ends (return, terminate, SIGKILL, exec, out of memory). Nothing here is touched
+// while locks are taken and released.
 #pragma once
 
 #include "memory.h"
