@@ -168,6 +168,7 @@ void let_go(Word* word) {
   int32_t seen = word->load();
   while ((static_cast<uint32_t>(seen) & FUTEX_TID_MASK) == tid && !word->compare_exchange_strong(seen, 0)) {
   }
+  futex_wake(word, 1);
 }
 
 }  // namespace forklock

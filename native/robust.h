@@ -16,7 +16,7 @@ size_t robust_entry_offset();
 // Takes the word for the calling thread, for life or until let_go. False: somebody else holds it.
 bool hold(Word* word);
 
-// Gives back what the calling thread holds. Nobody is woken.
+// Gives back what the calling thread holds. One who sleeps on it is woken, also if the thread is killed in between.
 void let_go(Word* word);
 
 }  // namespace forklock

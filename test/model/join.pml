@@ -3,15 +3,15 @@ join:
   do
   /* native/participant.cc: `high.compare_exchange_strong(seen, seen + 1);` */
   :: atomic { i == high && i < S -> high = i + 1 }
-  /* native/participant.cc: `const int r = pthread_mutex_trylock(&slot->alive);` (the kernel's bit outlives a death, not an unlock) */
+  /* native/robust.cc: `} while (!word->compare_exchange_strong(seen, mine));` */
   :: atomic { i < high && IS_GONE(alive[i]) ->
-       alive[i] = TID(id) | (alive[i] & WAITERS);
+       alive[i] = TID(id) | WAITERS;
        held[id] = i + 1;
        slot = i;
        i = 0;
        break
      }
-  /* native/participant.cc: `return r == 0 || r == EOWNERDEAD ? 0 : -EBUSY;` */
+  /* native/robust.cc: `if (!is_gone(seen)) return false;` */
   :: atomic { i < high && !IS_GONE(alive[i]) -> i++ }
   /* spec: there are more slots than anybody needs */
   :: atomic { i == S -> i = 0 }
@@ -23,8 +23,6 @@ join:
 #endif
     me = NAME_OF(slot, gen[slot])
   };
-  /* native/participant.cc: `alive->fetch_or(static_cast<int32_t>(FUTEX_WAITERS));` */
-  alive[slot] = alive[slot] | WAITERS;
 #ifndef NO_ANNOUNCE
   /* native/participant.cc: `segment->header()->members.fetch_add(1);` */
   members++;

@@ -275,7 +275,7 @@ must_sleep:
 #endif
 #include "sleep.pml"
 give_up:
-    /* src/sync/core/sharing.ts: `return this.#taken ? this.#drain.leave() : this.#take.leave();` src/sync/rwlock.ts: `this.tell(take);` */
+    /* src/sync/core/sharing.ts: `return this.#taken ? this.#drain.leave() : this.#take.leave();` src/sync/rwlock.ts: `this.tell(take, steals);` */
     atomic {
       if
       :: taken_word ->

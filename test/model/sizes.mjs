@@ -54,8 +54,9 @@ export const CI = [
   mutant('rwlock', 'NO_DRAIN_WAKE', 'stuck', ['N=2', kills(0)]),
   mutant('rwlock', 'NO_DRAIN_COUNT', 'stuck', ['N=2', kills(0)]),
   mutant('rwlock', 'EXPECT_LATE', 'stuck', ['N=2', kills(0)]),
-  mutant('rwlock', 'COUNT_DEAD', 'stuck', ['N=2', kills(1)]),
-  mutant('rwlock', 'NO_DEAD_COUNT', 'stuck', ['N=2', kills(1)]),
+  // With NO_OWNER, because the name of a reader that a writer saw shows the same deaths.
+  mutant('rwlock', 'COUNT_DEAD', 'stuck', ['N=2', kills(1), 'NO_OWNER']),
+  mutant('rwlock', 'NO_DEAD_COUNT', 'stuck', ['N=2', kills(1), 'NO_OWNER']),
   mutant('rwlock', 'NO_TAG', 'stuck', ['N=2', kills(1), 'RESPAWN']),
   mutant('rwlock', 'NO_INSIDE', 'wrong', ['N=2', kills(1)]),
   mutant('rwlock', 'NO_DIED', 'wrong', ['N=2', kills(1)]),

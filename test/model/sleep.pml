@@ -8,10 +8,10 @@ sleep:
   CHOOSE_ALL;
   /* native/waiter.cc: `if (is_stale(w)) return;` */
   atomic { if :: IS_STALE -> FORGET_ALL; goto slept_enough :: else fi };
-  /* native/waiter.cc: `futex_waitv(entries, 3 + n, until);` (the kernel queues word after word: a change in between wakes) */
+  /* native/waiter.cc: `if (futex_waitv(entries, 3 + n, until) == -ETIMEDOUT && is_time_to_look()) look_for_unmarked(w.segment, w.owner);` (the kernel queues word after word: a change in between wakes) */
   atomic { if :: WORD_AT == expected && SAME_MEMBERS && ALL_SAME -> asleep[id] = address; watched[id] = WATCHED :: else fi };
 #else
-  /* native/waiter.cc: `if (is_watched(w.segment, slot)) out[n++] = {slot, alive_word(w.segment, slot)->load()};` native/waiter.cc: `if (is_stale(w)) return;` native/waiter.cc: `futex_waitv(entries, 3 + n, until);` */
+  /* native/waiter.cc: `if (is_watched(w.segment, slot)) out[n++] = {slot, alive_word(w.segment, slot)->load()};` native/waiter.cc: `if (is_stale(w)) return;` native/waiter.cc: `if (futex_waitv(entries, 3 + n, until) == -ETIMEDOUT && is_time_to_look()) look_for_unmarked(w.segment, w.owner);` */
   atomic {
     if
     :: IS_STALE || WORD_AT != expected || !SAME_MEMBERS -> goto slept_enough
