@@ -19,6 +19,8 @@ import { importModule } from './target.js';
 
 const EAGAIN = -11;
 const SIGKILL = 9;
+/** A process that does next to nothing has ended after so many ms. A fork beside it would only take its processor. */
+const SHORT_LIFE = 3;
 /** How soon an answer for which the socket had no room is tried again, in ms. */
 const AGAIN = 10;
 
@@ -139,7 +141,7 @@ class Server {
       const watched = [PARENT, ...(this.#alone ? [] : [SOCKET]), ...this.#wards.keys()];
       const ready = new Uint8Array(watched.length);
       const hasTime = this.#needsSpare && !isLast;
-      const timeout = hasTime ? 0 : this.#unsent.length > 0 ? AGAIN : -1;
+      const timeout = hasTime ? this.#quiet() : this.#unsent.length > 0 ? AGAIN : -1;
       const some = checked(native().poll(Int32Array.from(watched), ready, timeout), 'waiting');
       if (some === 0 && hasTime) {
         const order = this.#makeSpare();
@@ -181,6 +183,11 @@ class Server {
     }
     for (const fd of descriptors) native().closeDescriptor(fd);
     return undefined;
+  }
+
+  /** For how long nothing must happen before a spare is made. */
+  #quiet(): number {
+    return this.#wards.size > 0 ? SHORT_LIFE : 0;
   }
 
   #makeSpare(): Order | undefined {
