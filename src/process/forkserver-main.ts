@@ -19,8 +19,10 @@ import { importModule } from './target.js';
 
 const EAGAIN = -11;
 const SIGKILL = 9;
-/** A process that does next to nothing has ended after so many ms. A fork beside it would only take its processor. */
-const SHORT_LIFE = 3;
+/** How many spare children there are at most. As many as have been started: who starts one process needs no four. */
+const MOST_SPARES = 4;
+/** For so many ms nothing must happen before another spare is made: a fork takes a processor, which others may need. */
+const QUIET = 3;
 /** How soon an answer for which the socket had no room is tried again, in ms. */
 const AGAIN = 10;
 
@@ -129,9 +131,10 @@ class Server {
   #alone = false;
   /** Nobody will ask for more processes. */
   #retired = false;
-  #spare: Spare | undefined;
-  /** The last spare has been hired, or could not be made, and somebody has asked for a process since then. */
-  #needsSpare = false;
+  readonly #spares: Spare[] = [];
+  #started = 0;
+  /** The last attempt at a spare failed, and nobody has asked for a process since then. */
+  #fails = false;
 
   /** Serves until the client ends. Returns in a forked child, with what that has to become. */
   serve(): Order {
@@ -140,8 +143,8 @@ class Server {
       if (isLast && this.#wards.size === 0 && this.#unsent.length === 0) process.exit(0);
       const watched = [PARENT, ...(this.#alone ? [] : [SOCKET]), ...this.#wards.keys()];
       const ready = new Uint8Array(watched.length);
-      const hasTime = this.#needsSpare && !isLast;
-      const timeout = hasTime ? this.#quiet() : this.#unsent.length > 0 ? AGAIN : -1;
+      const hasTime = !isLast && this.#needsSpare;
+      const timeout = hasTime ? this.#patience : this.#unsent.length > 0 ? AGAIN : -1;
       const some = checked(native().poll(Int32Array.from(watched), ready, timeout), 'waiting');
       if (some === 0 && hasTime) {
         const order = this.#makeSpare();
@@ -170,7 +173,8 @@ class Server {
   #fork({ id, daemon }: Request, descriptors: number[]): Order | undefined {
     try {
       const { pid, pidfd } = this.#hire(descriptors) ?? callFork([], false);
-      this.#needsSpare = true;
+      this.#started++;
+      this.#fails = false;
       if (pid === 0) {
         goOnAsChild();
         this.#leave();
@@ -185,28 +189,32 @@ class Server {
     return undefined;
   }
 
-  /** For how long nothing must happen before a spare is made. */
-  #quiet(): number {
-    return this.#wards.size > 0 ? SHORT_LIFE : 0;
+  get #needsSpare(): boolean {
+    return !this.#fails && this.#spares.length < Math.min(this.#started, MOST_SPARES);
+  }
+
+  /** Without any the next process would wait for all of a fork, so one is made at once. */
+  get #patience(): number {
+    return this.#spares.length === 0 ? 0 : QUIET;
   }
 
   #makeSpare(): Order | undefined {
-    this.#needsSpare = false;
     try {
       const spare = Spare.fork(() => this.#leave());
       if (!(spare instanceof Spare)) return order(spare);
-      this.#spare = spare;
+      this.#spares.push(spare);
     } catch (error) {
+      this.#fails = true;
       refusal(error); // whoever asks for a process is told
     }
     return undefined;
   }
 
   #hire(descriptors: number[]): Forked | undefined {
-    const spare = this.#spare;
-    this.#spare = undefined;
-    if (spare?.hire(descriptors)) return spare;
-    spare?.bury();
+    for (let spare = this.#spares.shift(); spare; spare = this.#spares.shift()) {
+      if (spare.hire(descriptors)) return spare;
+      spare.bury();
+    }
     return undefined;
   }
 
@@ -214,7 +222,7 @@ class Server {
   #leave(): void {
     native().closeDescriptor(SOCKET);
     for (const pidfd of this.#wards.keys()) native().closeDescriptor(pidfd);
-    this.#spare?.close();
+    for (const spare of this.#spares) spare.close();
   }
 
   #reap(pidfd: number): void {
