@@ -22,7 +22,7 @@ const SIGKILL = 9;
 /** How many spare children there are at most. As many as have been started: who starts one process needs no four. */
 const MOST_SPARES = 4;
 /** For so many ms nothing must happen before another spare is made: a fork takes a processor, which others may need. */
-const QUIET = 3;
+const QUIET = 10;
 /** How soon an answer for which the socket had no room is tried again, in ms. */
 const AGAIN = 10;
 
