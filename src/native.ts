@@ -72,6 +72,8 @@ export interface Native {
   leaveLoop(): void;
   randomWords(): number[];
   setExitCode(code: number): void;
+  /** In the child of a fork: whether the parent had requests under way (files, DNS, connections). */
+  leftRequests(): boolean;
   /** In the child of a fork: whether the parent had output queued, which is now dropped here. */
   leftOutput(): boolean;
   /** Writes what libuv has queued for standard output and standard error. Whether there was something. */

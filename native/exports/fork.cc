@@ -124,6 +124,8 @@ Value FlushOutput(const CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), some);
 }
 
+Value LeftRequests(const CallbackInfo& info) { return Napi::Boolean::New(info.Env(), left_requests()); }
+
 Value LeftOutput(const CallbackInfo& info) { return Napi::Boolean::New(info.Env(), left_output()); }
 
 Value LeaveBeforeTeardown(const CallbackInfo& info) {
@@ -154,6 +156,7 @@ void export_fork(Exports* exports) {
   exports->add("leaveLoop", LeaveLoop);
   exports->add("randomWords", RandomWords);
   exports->add("setExitCode", SetExitCode);
+  exports->add("leftRequests", LeftRequests);
   exports->add("leftOutput", LeftOutput);
   exports->add("flushOutput", FlushOutput);
   exports->add("leaveBeforeTeardown", LeaveBeforeTeardown);

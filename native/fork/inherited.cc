@@ -15,6 +15,7 @@ namespace forklock {
 namespace {
 
 bool output_was_queued = false;
+bool requests_were_left = false;
 
 bool listens(int fd) {
   int on = 0;
@@ -109,6 +110,7 @@ int leave_inherited(uv_loop_t* loop, const Keep& keep) {
   if (dead < 0 || fstat(dead, &s) != 0) return dead < 0 ? dead : -errno;
   // Watches of files are taken back one by one, and not from the parent's inotify instance. libuv opens another one.
   if (loop->inotify_fd != -1) dup3(dead, loop->inotify_fd, O_CLOEXEC);
+  requests_were_left = loop->active_reqs.count > 0;
   Walk walk{&keep, dead, 0, {}};
   uv_walk(loop, [](uv_handle_t* handle, void* arg) { static_cast<Walk*>(arg)->visit(handle); }, &walk);
   close(dead);
@@ -124,6 +126,8 @@ int leave_inherited(uv_loop_t* loop, const Keep& keep) {
   lose_requests(loop, loop->active_reqs.count - walk.stream_requests, s.st_ino);
   return 0;
 }
+
+bool left_requests() { return requests_were_left; }
 
 bool left_output() { return output_was_queued; }
 

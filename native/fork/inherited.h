@@ -21,6 +21,9 @@ struct Keep {
 // Then makes the loop itself the child's (uv_loop_fork). Returns 0 or -errno.
 int leave_inherited(uv_loop_t* loop, const Keep& keep);
 
+// Whether the parent had requests under way.
+bool left_requests();
+
 // Whether the parent had output queued at the fork that made this process.
 bool left_output();
 

@@ -30,7 +30,7 @@ export function becomeChild(rehearsing = false): void {
     if (process.send !== undefined) dropChannel();
     if (native().leftOutput()) dropBuffered();
   }
-  silenceRequests(rehearsing);
+  if (rehearsing || native().leftRequests()) silenceRequests(rehearsing);
   runAfterFork(rehearsing);
 }
 

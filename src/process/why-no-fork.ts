@@ -8,9 +8,12 @@ function hasOption(option: string): boolean {
   return given.some((arg) => arg.replaceAll('_', '-').replace(/^-+/, '--') === option);
 }
 
-/** Started so that a fork need not carry any threads over. */
+let alone: boolean | undefined;
+
+/** Started so that a fork need not carry any threads over. The program may change what says so, but not that. */
 export function runsAlone(): boolean {
-  return ALONE.every(hasOption);
+  alone ??= ALONE.every(hasOption);
+  return alone;
 }
 
 /**
