@@ -54,12 +54,12 @@ describe.each(METHODS)('%s', (method) => {
   });
 
   test('signals are negative', async () => {
-    const signals = ['SIGKILL', 'SIGTERM', 'SIGINT', 'SIGHUP', 'SIGUSR2', 'SIGABRT', 'SIGSEGV', 'SIGPIPE'];
+    const signals = ['SIGKILL', 'SIGTERM', 'SIGINT', 'SIGHUP', 'SIGUSR2', 'SIGABRT', 'SIGSEGV']; // node ignores SIGPIPE
     const { printed } = await codes(
       method,
       signals.map((signal) => ['kill', signal]),
     );
-    expect(printed.slice(0, 7)).toEqual([-9, -15, -2, -1, -12, -6, -11]);
+    expect(printed).toEqual([-9, -15, -2, -1, -12, -6, -11]);
   });
 
   test('what the target leaves open keeps the process alive', async () => {
