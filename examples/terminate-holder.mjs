@@ -36,7 +36,7 @@ if (parentProcess() === null) {
   second.start();
   while (lock.waiting === 0) await new Promise(setImmediate); // the second one waits for the lock now
   first.terminate();
-  second.join();
+  for (const process of [first, second]) process.join();
   console.log(`the first one ended with ${first.exitCode}, the second one with ${second.exitCode}`);
   console.log(`journal ${books.get(JOURNAL)}, ledger ${books.get(LEDGER)}, lock free: ${!lock.locked}`);
 }
