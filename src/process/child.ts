@@ -68,7 +68,7 @@ export abstract class Child extends Awaited {
 
   /** Forgets it: it has ended, or is not this process's child but of the one that this was forked from. */
   close(): void {
-    unwatch(this.pidfd);
+    if (this.#open) unwatch(this.pidfd); // else its number may be another's by now
     this.#closePidfd();
     if (this.#ready >= 0) native().closeDescriptor(this.#ready);
     this.#ready = -1;

@@ -54,6 +54,41 @@ describe.each(METHODS)('%s', (method) => {
     ]);
   });
 
+  test('close() of one that has ended leaves alone what was given its descriptor since then', async () => {
+    const { printed, stderr, code } = await script(
+      async ({ forklock, fs, print }, method, url) => {
+        const start = () => {
+          const p = new (forklock.getContext(method).Process)({ target: [url, 'exit'], args: [3] });
+          p.start();
+          return p;
+        };
+        const hasEnded = (pid: number | undefined): boolean => {
+          try {
+            const isZombie = /^State:\s+Z/m.test(fs.readFileSync(`/proc/${pid}/status`, 'utf8'));
+            return isZombie && fs.readdirSync(`/proc/${pid}/task`).length === 1;
+          } catch {
+            return true;
+          }
+        };
+        const first = start();
+        while (!hasEnded(first.pid)); // the event loop does not see it
+        const next = [start(), start()];
+        print(first.exitCode);
+        first.close();
+        print([await Promise.all(next.map((p) => p.joinAsync())), next.map((p) => p.exitCode)]);
+      },
+      [method, TARGETS] as const,
+    );
+    expect({ stderr, code }).toEqual({ stderr: '', code: 0 });
+    expect(printed).toEqual([
+      3,
+      [
+        [true, true],
+        [3, 3],
+      ],
+    ]);
+  });
+
   test('a process that nobody joins keeps its parent until it has ended, and leaves no zombie', async () => {
     const { printed, stderr, code } = await script(
       ({ forklock, fs, print }, method, url) => {
