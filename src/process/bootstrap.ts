@@ -5,6 +5,7 @@ import { PARENT, SOCKET } from './program.js';
 import { endWithError, endWithParent, runHere } from './run.js';
 import { becomeSelf, whileImporting } from './self.js';
 import { load, type Place } from './target.js';
+import { redeem } from './ticket.js';
 import { ALONE, runsAlone } from './why-no-fork.js';
 
 /** The program of a spawned process. */
@@ -19,7 +20,8 @@ export function beSpawned(): void {
 
 /** What a process does that has not been forked from its parent. */
 export async function begin(received: Received, pidfd: number): Promise<void> {
-  const { header } = received;
+  const { header, ticket } = received;
+  if (ticket !== undefined && !redeem(ticket)) native().leaveProcess(0); // another child is that process
   const parent = { ...header.parent, pidfd };
   const { name, identity, daemon, authkey } = header;
   becomeSelf({ name, identity, daemon, authkey, parent });

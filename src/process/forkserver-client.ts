@@ -8,13 +8,14 @@ import { type Header, type Incoming, type Message, post, take } from './message.
 import { AS_SERVER } from './program.js';
 import { startProgram } from './spawn.js';
 import { moduleUrl } from './target.js';
+import { Ticket } from './ticket.js';
 
 /** What the server is asked, and what it answers. */
 export interface Setup {
   preload: string[];
 }
 
-/** With the payload, the standard output and error, and segments. */
+/** With the payload, the standard output and error, segments, and the ticket. */
 export interface Request {
   id: number;
   daemon: boolean;
@@ -125,10 +126,29 @@ class ForkServer {
     );
   }
 
+  /** Undefined: it has died, and there is no such process. */
   start(message: Message, header: Header): ServedChild | undefined {
+    const ticket = new Ticket();
+    try {
+      return this.#ask(message, header, ticket) ?? this.#rescue(message, ticket);
+    } finally {
+      ticket.close();
+    }
+  }
+
+  /** A child that was forked by this server when it died, before it could say so. */
+  #rescue(message: Message, ticket: Ticket): ServedChild | undefined {
+    const holder = ticket.withdraw();
+    if (!holder) return undefined;
+    const child = new ServedChild(this, holder.pid, holder.pidfd, message.retained);
+    child.orphan();
+    return child;
+  }
+
+  #ask(message: Message, header: Header, ticket: Ticket): ServedChild | undefined {
     const id = ++this.#lastId;
     const request: Request = { id, daemon: header.daemon };
-    if (!post(this.#socket, { ...request }, [message.payload, ...OUTPUTS, ...message.segments])) {
+    if (!post(this.#socket, { ...request }, [message.payload, ...OUTPUTS, ...message.segments, ticket.descriptor])) {
       this.#die();
       return undefined;
     }
@@ -151,8 +171,9 @@ class ForkServer {
     const child = new ServedChild(this, (head as { pid: number }).pid, answer.descriptors[0]!, message.retained);
     const exitCode = this.#early.get(id);
     this.#early.delete(id);
-    if (exitCode === undefined) this.#children.set(id, child);
-    else child.told(exitCode);
+    if (exitCode !== undefined) child.told(exitCode);
+    else if (this.dead) child.orphan();
+    else this.#children.set(id, child);
     return child;
   }
 

@@ -93,12 +93,15 @@ export function discard(message: Message, sent: boolean): void {
 /** What was received: the header can be used before anything of the body is opened. */
 export class Received {
   readonly header: Header;
+  /** Of a process that the fork server was asked for: the descriptor of its ticket. */
+  readonly ticket: number | undefined;
   readonly #body: Uint8Array;
   readonly #sent: readonly Sent[];
   readonly #segments: readonly number[];
 
   constructor(payload: number, segments: readonly number[]) {
-    const bytes = readFileSync(payload);
+    // By a descriptor of its own: the position of this one is shared with another child that may have got it, too.
+    const bytes = readFileSync(`/proc/self/fd/${payload}`);
     native().closeDescriptor(payload);
     const length = bytes.readUInt32LE(0);
     const { deserialize } = process.getBuiltinModule('node:v8');
@@ -107,6 +110,7 @@ export class Received {
     this.#body = bytes.subarray(4 + length);
     this.#sent = sent;
     this.#segments = segments;
+    this.ticket = segments[sent.length];
   }
 
   /** Opens the objects, once. Their segments are opened first, by the descriptors that came along. */
