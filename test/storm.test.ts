@@ -37,22 +37,26 @@ function storm(...args: string[]): Promise<Outcome> {
 
 describe('the storm of kills', () => {
   test('finds nothing wrong with what is shipped, in 5 seconds', { timeout: TIMEOUT }, async () => {
-    const { code, output, count } = await storm('--seconds', '5');
+    const { code, output, count } = await storm('--seconds', '5', '--server-kills', '3');
     expect(code, output).toBe(0);
     expect(count('participants that died')).toBeGreaterThan(0);
+    expect(count('fork servers killed')).toBeGreaterThan(0);
     for (const failure of ['violations', 'stalls', 'unreported deaths', 'leaks', 'unexpected ends', 'errors']) {
       expect(count(failure)).toBe(0);
     }
   });
 
-  for (const [broken, title, failure, limit] of [
-    ['deaf', 'take the dead for alive: the others wait for ever', 'stalls', 1],
-    ['silent', "keep an owner's death to themselves", 'unreported deaths', 1],
-    ['greedy', 'take a lock that another has', 'violations', 30],
-    ['generous', 'take permits that others have', 'errors', 1],
-    ['hoarding', 'do not give permits back', 'leaks', 1],
+  for (const [broken, title, failure, limit, ...more] of [
+    ['deaf', 'participants that take the dead for alive: the others wait for ever', 'stalls', 1],
+    ['deaf', 'the same where waits look by themselves', 'stalls', 1, '--plain-futex'],
+    ['silent', "participants that keep an owner's death to themselves", 'unreported deaths', 1],
+    ['greedy', 'participants that take a lock that another has', 'violations', 30],
+    ['generous', 'participants that take permits that others have', 'errors', 1],
+    ['hoarding', 'participants that do not give permits back', 'leaks', 1],
+    ['freezing', 'a start() that never returns', 'stalls', 1, '--server-kills', '5'],
+    ['secretive', 'ends of processes for which there is no reason', 'unexpected ends', 1, '--server-kills', '5'],
   ] as const) {
-    test(`notices participants that ${title}`, { timeout: TIMEOUT }, async () => {
+    test(`notices ${title}`, { timeout: TIMEOUT }, async () => {
       const { code, output, count } = await storm(
         '--broken',
         broken,
@@ -60,6 +64,7 @@ describe('the storm of kills', () => {
         String(SECONDS),
         '--failures',
         String(limit),
+        ...more,
       );
       expect(code, output).toBe(1);
       expect(count(failure), output).toBeGreaterThan(0);

@@ -8,8 +8,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { getContext, Lock } from 'forklock';
 import { Accusations } from './storm/accusations.mjs';
+import { Hits } from './storm/hits.mjs';
 import { Journal } from './storm/journal.mjs';
-import { checkCells, checkSlots, compare, inventory } from './storm/leaks.mjs';
+import { checkCells, checkSlots, compare, compareServers, inventory, quietServer } from './storm/leaks.mjs';
 import { BROKEN } from './storm/memory.mjs';
 import { idle } from './storm/participants.mjs';
 import { Population } from './storm/population.mjs';
@@ -25,6 +26,8 @@ const number = (text) => {
   if (!(value >= 0)) throw new InvalidArgumentError('expected a number.');
   return value;
 };
+/** Two killers with a bug on purpose: one stops the fork server for ever, one does not say whom it kills. */
+const KILLERS = ['freezing', 'secretive'];
 const options = new Command('stress')
   .description('Kills participants of shared locks by the thousand, and counts what goes wrong.')
   .option('-s, --seconds <n>', 'how long it goes on', number, 60)
@@ -33,37 +36,50 @@ const options = new Command('stress')
   .option('-w, --workers <share>', 'share of the participants that are worker threads', number, 0.25)
   .option('-l, --lifetime <ms>', 'how long a participant lives at most, if it does not die by itself', number, 150)
   .option('--at-points <share>', 'share of the participants that die at a point of the protocol', number, 0.6)
+  .option('--server-kills <n>', 'how often a second the fork server, or a spare child of it, is killed', number, 1)
+  .option('--plain-futex', 'as on a kernel without futex_waitv: waits look for deaths, and nothing wakes them')
   .option('--seed <n>', 'repeats a storm, as far as the scheduler lets it', number, Math.floor(Math.random() * 2 ** 31))
-  .addOption(new Option('--broken <how>', 'breaks the participants on purpose').choices(Object.keys(BROKEN)))
+  .addOption(
+    new Option('--broken <how>', 'breaks the participants on purpose').choices([...Object.keys(BROKEN), ...KILLERS]),
+  )
   .option('--failures <n>', 'ends after so many failures', number, 20)
   .option('--late <n>', 'ends after so many waits at rest that nobody woke', number, Infinity)
   .parse()
   .opts();
 
+if (options.plainFutex) process.env.FORKLOCK_PLAIN_FUTEX = '1'; // forklock looks when it is used first
+const isPlain = process.env.FORKLOCK_PLAIN_FUTEX === '1';
 const directory = mkdtempSync(join(tmpdir(), 'forklock-storm-'));
 const logFile = join(directory, 'log');
 openSync(logFile, 'w');
-console.log(`storm: seed ${options.seed}, node ${process.version}, ${options.participants} participants`);
+const how = isPlain ? ', without futex_waitv' : '';
+console.log(`storm: seed ${options.seed}, node ${process.version}, ${options.participants} participants${how}`);
 
 process.removeAllListeners('warning');
 process.on('warning', (warning) => {
-  if (warning.code !== 'FORKLOCK_OWNER_DIED') console.log(`warning: ${warning.message}`);
+  if (warning.code === 'FORKLOCK_OWNER_DIED') return;
+  console.log(`warning: ${warning.message}`);
+  if (warning.code === 'FORKLOCK_FORKSERVER_FALLBACK') tally.fail('errors', 'the fork server was given up');
 });
 
-/** Starts all that a process needs once, so that the inventories before and after can be compared. */
-async function warmUp() {
+async function startOne() {
   const process = new (getContext('forkserver').Process)({ target: idle });
   process.start();
   await process.joinAsync();
   process.close();
+}
+
+/** Starts all that a process needs once, so that the inventories before and after can be compared. */
+async function warmUp() {
   const lock = new Lock();
   await lock.acquireAsync();
   await lock.acquireAsync({ timeout: 1 });
   lock.close();
+  return quietServer(startOne);
 }
 
 const prefix = `storm-${process.pid}`;
-await warmUp();
+const serverBefore = await warmUp();
 const tally = new Tally(console.log);
 const journal = new Journal(options.participants);
 const subjects = createSubjects(journal, prefix);
@@ -72,7 +88,7 @@ const spec = {
   seed: options.seed,
   journal: journal.handle,
   subjects: subjects.map((subject) => subject.spec),
-  broken: options.broken,
+  broken: KILLERS.includes(options.broken) ? undefined : options.broken,
   exec: buildExec(directory),
   logFile,
   parent: process.pid,
@@ -81,8 +97,14 @@ if (!spec.exec) console.log('no C compiler: nobody dies by exec');
 const before = inventory(prefix);
 
 const random = new Random(options.seed);
-const population = new Population({ journal, spec, random, tally, options, subjects });
-const rest = new Rest({ journal, population, subjects, tally, random: new Random(options.seed + 1) });
+const hits = new Hits(journal, tally);
+const population = new Population({ journal, spec, random, tally, options, subjects, hits });
+journal.setBeat();
+if (options.serverKills > 0) {
+  const { participants: seats, serverKills: rate, broken } = options;
+  hits.startKiller({ seats, seed: options.seed + 2, rate, broken });
+}
+const rest = new Rest({ journal, population, subjects, tally, random: new Random(options.seed + 1), isPlain });
 const accusations = new Accusations({ journal, population, subjects, tally });
 const supervisor = process.pid;
 process.on('exit', () => process.pid === supervisor && population.killAll()); // some participants are forks of this one
@@ -124,13 +146,15 @@ async function finish() {
   await rest.all();
   clearInterval(ticks);
   if (!(await population.over(30_000))) {
-    tally.fail('unexpected ends', `${population.vehicles.size} processes do not end`);
+    tally.fail('unexpected ends', `${population.vehicles.size} processes do not end: ${[...population.vehicles]}`);
     population.killAll();
     await population.over(5_000);
   }
+  const leak = (description) => tally.fail('leaks', description);
+  await hits.killerEnds();
+  compareServers(serverBefore, await quietServer(startOne, serverBefore), leak);
   await sleep(600);
   accusations.look();
-  const leak = (description) => tally.fail('leaks', description);
   const objects = [...subjects.flatMap((subject) => subject.objects), journal.object];
   for (const subject of subjects) {
     subject.removeAll?.();

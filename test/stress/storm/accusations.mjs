@@ -44,6 +44,8 @@ export class Accusations {
       this.#tally.fail('violations', `${where}: half-changed, and no owner died: ${details[0]}, ${details[1]}`);
     } else if (kind === COMPLAINT.unreported) {
       this.#undecided.push({ where, before: details[0], at: performance.now() });
+    } else if (kind === COMPLAINT.twice) {
+      this.#tally.fail('errors', `${token}: was started twice, or after start() had failed`);
     } else {
       this.#tally.fail('errors', `of ${token}: see the log`);
     }
@@ -75,7 +77,7 @@ export class Accusations {
     if (count('alive') <= limit) return true;
     this.#tally.fail(
       'violations',
-      `${this.#subjects[subject].title}, ${token}: ${count('alive')} were inside of ${limit}`,
+      `${this.#subjects[subject].title}, ${token}: ${count('alive')} were inside of ${limit}: ${members.map(([, name], i) => `${name} ${fates[i]}`)}`,
     );
     return false;
   }

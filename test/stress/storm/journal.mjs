@@ -9,6 +9,10 @@ const STOP = 0;
 const LULLS = 1;
 const COMPLAINTS = 2;
 const SUSPICIONS = 3;
+const HITS = 4;
+const BEAT = 5;
+const STARTING = 6;
+const HANGS = 7;
 
 const COMPLAINT_RING = 32;
 const COMPLAINT_WORDS = 8;
@@ -37,6 +41,8 @@ export const SEAT = {
   /** What its host shall do with it. */
   command: 9,
   exitCode: 10,
+  /** That it has begun. */
+  begun: 11,
 };
 const SEAT_WORDS = 16;
 
@@ -53,10 +59,15 @@ export const LANE = {
 };
 const LANE_WORDS = 8;
 
+/** To whom the killer has sent a signal: SIGKILL, or SIGSTOP. */
+export const HIT = { server: 1, spare: 2, stopped: 3 };
+const HIT_WORDS = 4;
+const HIT_COUNT = 512;
+
 export const STATE = { empty: 0, starting: 1, running: 2, atPoint: 3, dying: 4, ended: 5, done: 6 };
 export const PHASE = { none: 0, waiting: 1, inside: 2, releasing: 3 };
 export const COMMAND = { none: 0, terminate: 1 };
-export const COMPLAINT = { violation: 0, unreported: 1, torn: 2, error: 3 };
+export const COMPLAINT = { violation: 0, unreported: 1, torn: 2, error: 3, twice: 4 };
 
 /** Milliseconds of a clock that all processes share. */
 export const now = () => Number(process.hrtime.bigint() / 1_000_000n) & 0x7fffffff;
@@ -64,10 +75,12 @@ export const now = () => Number(process.hrtime.bigint() / 1_000_000n) & 0x7fffff
 export class Journal {
   #array;
   #seats;
+  #hits;
   words;
 
   constructor(seats, handle) {
-    const size = SEATS + seats * (SEAT_WORDS + TASKS * LANE_WORDS);
+    this.#hits = SEATS + seats * (SEAT_WORDS + TASKS * LANE_WORDS);
+    const size = this.#hits + HIT_WORDS * HIT_COUNT;
     this.#seats = seats;
     this.#array = handle === undefined ? new RawArray('int32', size) : RawArray.from(handle);
     this.words = this.#array.view;
@@ -105,6 +118,48 @@ export class Journal {
     else Atomics.and(this.words, LULLS, ~(1 << subject));
   }
 
+  /** The supervisor's sign of life. */
+  get beat() {
+    return Atomics.load(this.words, BEAT);
+  }
+
+  setBeat() {
+    Atomics.store(this.words, BEAT, now());
+  }
+
+  /** Whether the supervisor is in the middle of starting a process by the fork server. */
+  get isStarting() {
+    return Atomics.load(this.words, STARTING) !== 0;
+  }
+
+  setStarting(on) {
+    Atomics.store(this.words, STARTING, on ? 1 : 0);
+  }
+
+  /** How often that has hung. */
+  get hangs() {
+    return Atomics.load(this.words, HANGS);
+  }
+
+  hang() {
+    Atomics.add(this.words, HANGS, 1);
+  }
+
+  noteHit(kind, pid) {
+    const i = Atomics.load(this.words, HITS);
+    const at = this.#hits + (i % HIT_COUNT) * HIT_WORDS;
+    for (const [j, word] of [kind, pid, now()].entries()) Atomics.store(this.words, at + j, word);
+    Atomics.store(this.words, HITS, i + 1);
+  }
+
+  /** The i-th; undefined: there have not been so many. */
+  hit(i) {
+    if (i >= Atomics.load(this.words, HITS)) return undefined;
+    const at = this.#hits + (i % HIT_COUNT) * HIT_WORDS;
+    const [kind, pid, when] = this.words.slice(at, at + HIT_WORDS);
+    return { kind, pid, at: when };
+  }
+
   /** First word of what a subject keeps here. */
   data(subject) {
     return SUBJECTS + subject * DATA_WORDS;
@@ -118,6 +173,12 @@ export class Journal {
 
   setSeat(seat, field, value) {
     Atomics.store(this.words, this.#seatAt(seat) + field, value);
+  }
+
+  /** False: somebody has begun in this seat already, or it is another's by now. */
+  beginSeat(seat, incarnation) {
+    const first = Atomics.compareExchange(this.words, this.#seatAt(seat) + SEAT.begun, 0, 1) === 0;
+    return first && this.seat(seat, SEAT.incarnation) === incarnation;
   }
 
   addSeat(seat, field, by) {

@@ -1,5 +1,6 @@
 // What the storm must leave as it found it.
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Condition, Lock, RawArray, RWLock, Semaphore, Array as SharedArray } from 'forklock';
 
 const TID = 0x3fffffff;
@@ -28,6 +29,48 @@ export function inventory(prefix) {
     children: readFileSync(`/proc/self/task/${process.pid}/children`, 'latin1').split(' ').filter(Boolean).length,
     files: list(`/dev/shm/forklock-${process.geteuid()}`).filter((file) => file.startsWith(prefix)),
   };
+}
+
+/** The fork server of this process. */
+function serverOf() {
+  const children = readFileSync(`/proc/self/task/${process.pid}/children`, 'latin1').split(' ').filter(Boolean);
+  return children.find((pid) => read(`/proc/${pid}/cmdline`).includes('--forklock-server'));
+}
+
+/** Of a file in /proc, which may have gone. */
+export function read(file) {
+  try {
+    return readFileSync(file, 'latin1');
+  } catch {
+    return '';
+  }
+}
+
+/** What a fork server has, beyond two descriptors for each child that it has forked ahead. It has no other children. */
+function serverInventory() {
+  const server = serverOf();
+  const children = read(`/proc/${server}/task/${server}/children`).split(' ').filter(Boolean);
+  const zombies = children.filter((pid) => /^State:\s+Z/m.test(read(`/proc/${pid}/status`))).length;
+  return { zombies, descriptors: list(`/proc/${server}/fd`).length - 2 * children.length };
+}
+
+/** The server as it is when nobody asks for anything any more; `before`: as it should be. */
+export async function quietServer(start, before) {
+  let found;
+  // A child that is dead may stay until a process is to be made of it, and there may be several.
+  for (let i = 0; i < 8; i++) {
+    await start();
+    await sleep(100);
+    found = serverInventory();
+    if (found.zombies === 0 && i > 0 && (!before || found.descriptors === before.descriptors)) break;
+  }
+  return found;
+}
+
+export function compareServers(before, after, fail) {
+  if (after.zombies > 0) fail(`${after.zombies} dead children of the fork server that it does not reap`);
+  const more = after.descriptors - before.descriptors;
+  if (more !== 0) fail(`${more} descriptors of the fork server`);
 }
 
 export function compare(before, after, fail) {

@@ -3,7 +3,7 @@ import { closeSync, fstatSync, openSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isMainThread, Worker, workerData } from 'node:worker_threads';
 import { act } from './actor.mjs';
-import { COMMAND, Journal, SEAT, STATE } from './journal.mjs';
+import { COMMAND, COMPLAINT, Journal, SEAT, STATE, tokenOf } from './journal.mjs';
 
 /** How often a host looks what its workers are to do. */
 const LOOK = 2;
@@ -19,18 +19,29 @@ function logErrors(spec) {
 /** Target of a Process: nothing. */
 export function idle() {}
 
-/** Target of a Process. */
-export async function actor(given, seat) {
-  const spec = JSON.parse(given);
-  logErrors(spec);
-  await act(spec, seat);
+/** Whether this is the only process that was started for that participant. */
+function isOnly(journal, seat, incarnation) {
+  if (journal.beginSeat(seat, incarnation)) return true;
+  journal.complain(COMPLAINT.twice, 0, tokenOf(incarnation, 0));
+  return false;
 }
 
 /** Target of a Process. */
-export async function host(given, seats) {
+export async function actor(given, seat, incarnation) {
   const spec = JSON.parse(given);
   logErrors(spec);
   const journal = new Journal(spec.seats, spec.journal);
+  const only = isOnly(journal, seat, incarnation);
+  journal.close();
+  if (only) await act(spec, seat);
+}
+
+/** Target of a Process. */
+export async function host(given, seats, incarnation) {
+  const spec = JSON.parse(given);
+  logErrors(spec);
+  const journal = new Journal(spec.seats, spec.journal);
+  if (!isOnly(journal, seats[0], incarnation)) return;
   const workers = new Map();
   const start = (seat) => {
     const worker = new Worker(new URL(import.meta.url), { workerData: { spec, seat } });
@@ -56,4 +67,5 @@ export async function host(given, seats) {
 }
 
 if (!isMainThread && workerData?.spec) await act(workerData.spec, workerData.seat);
-else if (process.argv[2] === 'storm-actor') await actor(process.argv[3], Number(process.argv[4]));
+else if (process.argv[2] === 'storm-actor')
+  await actor(process.argv[3], Number(process.argv[4]), Number(process.argv[5]));

@@ -1,5 +1,5 @@
 // Keeps the seats taken, decides how everybody dies, kills, and counts the deaths.
-import { COMMAND, incarnationOf, LANE, SEAT, STATE, TASKS, taskOf } from './journal.mjs';
+import { COMMAND, now as clock, incarnationOf, LANE, SEAT, STATE, TASKS, taskOf } from './journal.mjs';
 import { isSection, POINTS } from './points.mjs';
 import { Vehicle } from './vehicles.mjs';
 import { EXIT_CODE, WAY, WAYS } from './ways.mjs';
@@ -23,10 +23,13 @@ const HOST_METHODS = [
   [9, 'forkserver'],
   [1, 'spawn'],
 ];
+/** The exit code when the server that had to say it is dead. */
+const UNKNOWN = 255;
 const AT_RANDOM = 'at a random moment';
 
 export class Population {
   #journal;
+  #hits;
   #spec;
   #random;
   #tally;
@@ -40,8 +43,9 @@ export class Population {
   /** Deaths in the middle of something on each subject. */
   deathsIn;
 
-  constructor({ journal, spec, random, tally, options, subjects }) {
+  constructor({ journal, spec, random, tally, options, subjects, hits }) {
     this.#journal = journal;
+    this.#hits = hits;
     this.#spec = spec;
     this.#random = random;
     this.#tally = tally;
@@ -80,6 +84,8 @@ export class Population {
   /** One look at everybody. */
   tick(now) {
     const still = now < this.#stillUntil;
+    this.#journal.setBeat();
+    this.#hits.look();
     for (const group of this.#groups) {
       const { vehicle } = this.#seats[group[0]];
       if (vehicle?.over) this.#bury(vehicle);
@@ -93,9 +99,26 @@ export class Population {
     const { random } = this;
     const method = random.weighted(hosts ? HOST_METHODS : METHODS);
     for (const i of group) this.#prepare(this.#seats[i], now, hosts);
-    const vehicle = new Vehicle(method, group, hosts, this.#spec);
-    this.#vehicles.add(vehicle);
+    const vehicle = this.#start(method, group, hosts);
+    if (vehicle) this.#vehicles.add(vehicle);
+    else for (const i of group) this.#journal.setSeat(i, SEAT.state, STATE.empty);
     for (const i of group) this.#seats[i].vehicle = vehicle;
+  }
+
+  /** Undefined: it has failed, as two servers were killed over it, or for no reason. */
+  #start(method, group, hosts) {
+    const since = clock();
+    this.#journal.setStarting(method === 'forkserver');
+    try {
+      return new Vehicle(method, group, hosts, this.#spec, this.incarnationIn(group[0]));
+    } catch (error) {
+      if (error.code === 'ERR_FORKLOCK_PROCESS' && this.#hits.servers(since) >= 2) this.#tally.failedStarts++;
+      else this.#tally.fail('errors', `start() by ${method}: ${error.stack}`);
+      return undefined;
+    } finally {
+      this.#journal.setStarting(false);
+      this.#journal.setBeat();
+    }
   }
 
   get random() {
@@ -135,6 +158,7 @@ export class Population {
     set(SEAT.tid, 0);
     set(SEAT.operations, 0);
     set(SEAT.command, COMMAND.none);
+    set(SEAT.begun, 0);
     seat.killAt = Infinity;
     seat.since = now;
     seat.running = false;
@@ -219,7 +243,14 @@ export class Population {
 
   #bury(vehicle) {
     this.#vehicles.delete(vehicle);
-    let explained = vehicle.killed !== undefined && vehicle.exitCode === -9;
+    if (vehicle.killed === undefined && this.#hits.isSpare(vehicle.pid, vehicle.since)) {
+      vehicle.killed = WAY.kill;
+      this.#tally.hired++;
+    }
+    const { exitCode } = vehicle;
+    const isUnknown = exitCode === UNKNOWN && vehicle.method === 'forkserver' && this.#hits.servers(vehicle.since) > 0;
+    const endedWith = (code) => exitCode === code || isUnknown;
+    let explained = vehicle.killed !== undefined && endedWith(-9);
     let counted = false;
     for (const i of vehicle.seats) {
       const seat = this.#seats[i];
@@ -227,17 +258,16 @@ export class Population {
       const way = this.#journal.seat(i, SEAT.way);
       if (state === STATE.dying || state === STATE.atPoint) {
         const codes = { [WAY.kill]: -9, [WAY.stop]: -9, [WAY.exit]: EXIT_CODE, [WAY.exec]: 0, [WAY.throw]: 1 };
-        if (vehicle.exitCode === codes[way]) explained = true;
+        if (endedWith(codes[way])) explained = true;
       }
-      if (vehicle.exitCode === 0 && (state === STATE.done || (state === STATE.empty && this.#draining)))
-        explained = true;
+      if (endedWith(0) && (state === STATE.done || (state === STATE.empty && this.#draining))) explained = true;
       // Of those who die together one is the kill.
       if (state !== STATE.empty) counted = this.#account(seat, vehicle.exitCode, vehicle) || counted;
       this.#journal.setSeat(i, SEAT.state, STATE.empty);
       seat.vehicle = undefined;
     }
     if (vehicle.hosts && vehicle.killed !== undefined && !counted) this.#tally.kill(WAYS[vehicle.killed], AT_RANDOM);
-    if (vehicle.hosts && this.#draining && vehicle.exitCode === 0) explained = true;
+    if (vehicle.hosts && this.#draining && endedWith(0)) explained = true;
     if (!explained) {
       const how = `a ${vehicle.hosts ? 'host' : 'participant'} by ${vehicle.method} ended with ${vehicle.exitCode}`;
       this.#tally.fail('unexpected ends', `${how}, killed: ${WAYS[vehicle.killed]}`);
@@ -283,11 +313,10 @@ export class Population {
   sectionOf(seat, token) {
     const incarnation = incarnationOf(token);
     const task = taskOf(token);
-    if (this.#journal.seat(seat, SEAT.incarnation) === incarnation && this.#seats[seat].vehicle) {
-      return { section: this.#journal.lane(seat, task, LANE.section), dead: false };
-    }
     const section = this.#lastSections.get(`${incarnation}.${task}`);
-    return section === undefined ? undefined : { section, dead: true };
+    if (section !== undefined) return { section, dead: true }; // it may still be the last one in its seat
+    if (this.#journal.seat(seat, SEAT.incarnation) !== incarnation || !this.#seats[seat].vehicle) return undefined;
+    return { section: this.#journal.lane(seat, task, LANE.section), dead: false };
   }
 
   /** Whether this incarnation is still in its seat. */
@@ -303,6 +332,7 @@ export class Population {
   isExcused(seat) {
     const { vehicle } = this.#seats[seat];
     if (!vehicle || vehicle.over || vehicle.stopped || vehicle.killed !== undefined) return true;
+    if (this.#hits.isSpare(vehicle.pid, vehicle.since)) return true;
     const state = this.#journal.seat(seat, SEAT.state);
     return state !== STATE.running || this.#seats[seat].commanded !== undefined;
   }

@@ -14,6 +14,10 @@ export function report(tally, seconds) {
   row(`kills, ${(tally.kills / seconds).toFixed(1)} a second`, tally.kills);
   row('participants that died', tally.deaths);
   row(`participants started, in ${(tally.startTime / tally.starts).toFixed(0)} ms on average`, tally.starts);
+  row('fork servers killed', tally.serversKilled);
+  row('starts that failed with an error, as two servers were killed', tally.failedStarts);
+  row('spare children killed', tally.sparesKilled);
+  row('of these that had become participants', tally.hired);
   row(`operations, ${Math.round(tally.operations / seconds)} a second`, tally.operations);
   row('times that a subject was brought to rest and counted', tally.lulls);
   row('ms that anybody waited at rest without a reason, at most', Math.round(tally.longestRest));

@@ -22,6 +22,8 @@ const NOTED = 15;
  * is no stall, but late.
  */
 const LATE = 60;
+/** The same where nothing but such a look notices a death, which is promised within 100 ms. */
+const LATE_LOOK = 110;
 /** Share of its time for which a waiter may be ready without running, and how seldom it may run meanwhile. */
 const STARVED = 0.25;
 const SELDOM = 3;
@@ -64,15 +66,17 @@ class Starvation {
 class StallClock {
   #population;
   #tally;
+  #late;
   #waited = 0;
   #last = 0;
   #signature = '';
   #starvation;
   #isLate = false;
 
-  constructor(population, tally) {
+  constructor(population, tally, late) {
     this.#population = population;
     this.#tally = tally;
+    this.#late = late;
   }
 
   /** True: a stall. `signature` changes with every sign of life. */
@@ -90,7 +94,7 @@ class StallClock {
     if (this.#waited < NOTED) return false;
     this.#starvation ??= new Starvation(new Set(lanes.map(({ seat }) => this.#population.pidOf(seat))));
     this.#population.holdStill();
-    if (this.#waited < LATE) return false;
+    if (this.#waited < this.#late) return false;
     if (!this.#isLate && !this.#starvation.found) this.#tally.late++;
     this.#isLate = true;
     if (this.#waited <= STALL) return false;
@@ -116,13 +120,13 @@ export class Rest {
   #random;
   #clocks;
 
-  constructor({ journal, population, subjects, tally, random }) {
+  constructor({ journal, population, subjects, tally, random, isPlain }) {
     this.#journal = journal;
     this.#population = population;
     this.#subjects = subjects;
     this.#tally = tally;
     this.#random = random;
-    this.#clocks = subjects.map(() => new StallClock(population, tally));
+    this.#clocks = subjects.map(() => new StallClock(population, tally, isPlain ? LATE_LOOK : LATE));
   }
 
   /** Who is in the middle of something on a subject and could go on. */

@@ -20,6 +20,13 @@ export class Tally {
   slow = 0;
   /** Times that somebody dead was taken for alive, but not for long. */
   secondLooks = 0;
+  /** The killer's. */
+  serversKilled = 0;
+  sparesKilled = 0;
+  /** Of the latter those that had become processes. */
+  hired = 0;
+  /** Starts that failed, because two servers were killed over them. */
+  failedStarts = 0;
   longestRest = 0;
   failures = new Map(FAILURES.map((name) => [name, 0]));
   #print;

@@ -3,6 +3,8 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { getContext, setForkserverPreload } from 'forklock';
+import { now } from './journal.mjs';
+import { read } from './leaks.mjs';
 import { actor, host } from './participants.mjs';
 
 const PROGRAM = new URL('./participants.mjs', import.meta.url);
@@ -23,19 +25,22 @@ export class Vehicle {
   over = false;
   /** As a Process says it: -N for a signal. */
   exitCode = undefined;
+  /** When it was about to be started. */
+  since = now();
   #process;
 
-  constructor(method, seats, hosts, spec) {
+  /** Errors: those of `Process.start`. */
+  constructor(method, seats, hosts, spec, incarnation) {
     this.method = method;
     this.seats = seats;
     this.hosts = hosts;
-    if (method === 'child_process') this.#spawn(spec);
-    else this.#start(spec);
+    if (method === 'child_process') this.#spawn(spec, incarnation);
+    else this.#start(spec, incarnation);
   }
 
-  #start(spec) {
+  #start(spec, incarnation) {
     const { Process } = getContext(this.method);
-    const args = [JSON.stringify(spec), this.hosts ? this.seats : this.seats[0]];
+    const args = [JSON.stringify(spec), this.hosts ? this.seats : this.seats[0], incarnation];
     this.#process = new Process({ target: this.hosts ? host : actor, args, daemon: true });
     this.#process.start();
     this.pid = this.#process.pid;
@@ -49,10 +54,10 @@ export class Vehicle {
     this.over = true;
   }
 
-  #spawn(spec) {
+  #spawn(spec, incarnation) {
     const child = spawn(
       process.execPath,
-      [fileURLToPath(PROGRAM), 'storm-actor', JSON.stringify(spec), String(this.seats[0])],
+      [fileURLToPath(PROGRAM), 'storm-actor', JSON.stringify(spec), String(this.seats[0]), String(incarnation)],
       { stdio: ['ignore', 'ignore', 'inherit'] },
     );
     this.pid = child.pid;
@@ -60,6 +65,14 @@ export class Vehicle {
       this.exitCode = signal ? -signals[signal] : code;
       this.over = true;
     });
+  }
+
+  /** For whoever looks why it does not end. */
+  toString() {
+    const state = /^State:\s+(.*)$/m.exec(read(`/proc/${this.pid}/status`))?.[1] ?? 'gone';
+    const parent = /^PPid:\s+(.*)$/m.exec(read(`/proc/${this.pid}/status`))?.[1];
+    const done = this.killed === undefined ? '' : ', killed';
+    return `${this.pid} by ${this.method}, child of ${parent}: ${state}${done}, seats ${this.seats}`;
   }
 
   signal(name) {

@@ -1,4 +1,5 @@
 // Event: nobody goes on without a set(), and everybody who waited when it was set does.
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Event } from 'forklock';
 import { COMPLAINT } from '../journal.mjs';
 import { isAbort } from '../lane.mjs';
@@ -7,6 +8,7 @@ import { Section } from './section.mjs';
 /** How often somebody was about to set it, and how often somebody had. */
 const BEGUN = 0;
 const SET = 1;
+const LOOK = 5;
 
 export class Events {
   index;
@@ -101,8 +103,12 @@ export class Events {
   }
 
   /** Everybody is let go: if all of them are known to wait, by a set() with a clear() right behind it. */
-  calm(lanes) {
-    const pulse = lanes.length > 0 && this.#event.waiting === lanes.length;
+  async calm(lanes) {
+    const all = () => this.#event.waiting === lanes.length;
+    // Twice: a newcomer in the slot of a dead waiter makes that look alive for a moment, and it would be counted, too.
+    let pulse = lanes.length > 0 && all();
+    if (pulse) await sleep(LOOK);
+    pulse &&= all();
     this.#set();
     if (pulse) this.#event.clear();
     this.#pulsed = pulse ? lanes : [];
