@@ -115,14 +115,10 @@ function hitServers(server) {
 
 for (;;) {
   pause((-Math.log(1 - random.next()) * 1000) / Number(rate));
-  if (random.chance(0.75) && soon(() => journal.isStarting)) spin(random.next() ** 2 * INTO);
   const [server] = findServers();
   if (!server) continue;
-  if (random.chance(0.4)) {
-    hitServers(server);
-    continue;
-  }
-  const spares = findSpares(server);
-  const all = random.chance(0.2);
-  for (const spare of all ? spares : spares.slice(0, 1)) hit(spare, HIT.spare, server);
+  const spares = random.chance(0.6) ? findSpares(server) : [];
+  if (random.chance(0.75) && soon(() => journal.isStarting)) spin(random.next() ** 2 * INTO);
+  if (spares.length === 0) hitServers(server);
+  else for (const spare of spares.slice(0, random.chance(0.2) ? spares.length : 1)) hit(spare, HIT.spare, server); // the oldest is the next process
 }
