@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs';
+import { constants } from 'node:os';
 import { pathToFileURL } from 'node:url';
 import { inspect } from 'node:util';
 import { RawArray, SharedArray } from '../data/array.js';
+import { EAGAIN } from '../errno.js';
 import { checked, ForkUnsafeError, SystemError } from '../errors.js';
 import { LARGEST_BLOCK } from '../memory/arena.js';
 import { native } from '../native.js';
@@ -17,8 +19,6 @@ import { becomeSelf, whileImporting } from './self.js';
 import { Spare } from './spare.js';
 import { importModule } from './target.js';
 
-const EAGAIN = -11;
-const SIGKILL = 9;
 /** How many spare children there are at most. As many as have been started: who starts one process needs no four. */
 const MOST_SPARES = 4;
 /** For so many ms nothing must happen before another spare is made: a fork takes a processor, which others may need. */
@@ -131,9 +131,9 @@ class Server {
   #alone = false;
   /** Nobody will ask for more processes. */
   #retired = false;
-  readonly #spares: Spare[] = [];
+  #spares: Spare[] = [];
   #started = 0;
-  /** The last attempt at a spare failed, and nobody has asked for a process since then. */
+  /** The last attempt at a spare failed, or a spare ended, and nobody has asked for a process since then. */
   #fails = false;
 
   /** Serves until the client ends. Returns in a forked child, with what that has to become. */
@@ -141,7 +141,12 @@ class Server {
     for (;;) {
       const isLast = this.#alone || this.#retired;
       if (isLast && this.#wards.size === 0 && this.#unsent.length === 0) process.exit(0);
-      const watched = [PARENT, ...(this.#alone ? [] : [SOCKET]), ...this.#wards.keys()];
+      const watched = [
+        PARENT,
+        ...(this.#alone ? [] : [SOCKET]),
+        ...this.#wards.keys(),
+        ...this.#spares.map(({ pidfd }) => pidfd),
+      ];
       const ready = new Uint8Array(watched.length);
       const hasTime = !isLast && this.#needsSpare;
       const timeout = hasTime ? this.#patience : this.#unsent.length > 0 ? AGAIN : -1;
@@ -213,7 +218,6 @@ class Server {
   #hire(descriptors: number[]): Forked | undefined {
     for (let spare = this.#spares.shift(); spare; spare = this.#spares.shift()) {
       if (spare.hire(descriptors)) return spare;
-      spare.bury();
     }
     return undefined;
   }
@@ -226,12 +230,23 @@ class Server {
   }
 
   #reap(pidfd: number): void {
+    const ward = this.#wards.get(pidfd);
+    if (!ward) {
+      this.#lose(pidfd);
+      return;
+    }
     const status = native().exitStatus(pidfd, true);
     if (status === EAGAIN) return;
-    const { id } = this.#wards.get(pidfd)!;
     this.#wards.delete(pidfd);
     native().closeDescriptor(pidfd);
-    this.#unsent.push({ id, exitCode: exitCodeOf(checked(status, 'reaping')) });
+    this.#unsent.push({ id: ward.id, exitCode: exitCodeOf(checked(status, 'reaping')) });
+  }
+
+  /** Somebody has killed a spare. Another at once could end as soon, and so on for ever. */
+  #lose(pidfd: number): void {
+    this.#spares.find((spare) => spare.pidfd === pidfd)!.dismiss();
+    this.#spares = this.#spares.filter((spare) => spare.pidfd !== pidfd);
+    this.#fails = true;
   }
 
   #answer(): void {
@@ -246,7 +261,7 @@ class Server {
   /** The client has ended: so do its daemons, also those that are stopped. */
   #end(): never {
     for (const { pidfd, daemon } of this.#wards.values()) {
-      if (daemon) native().pidfdSignal(pidfd, SIGKILL);
+      if (daemon) native().pidfdSignal(pidfd, constants.signals.SIGKILL);
     }
     process.exit(0);
   }
