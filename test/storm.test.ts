@@ -46,15 +46,16 @@ describe('the storm of kills', () => {
     }
   });
 
-  for (const [broken, title, failure, limit, ...more] of [
-    ['deaf', 'participants that take the dead for alive: the others wait for ever', 'stalls', 1],
-    ['deaf', 'the same where waits look by themselves', 'stalls', 1, '--plain-futex'],
-    ['silent', "participants that keep an owner's death to themselves", 'unreported deaths', 1],
-    ['greedy', 'participants that take a lock that another has', 'violations', 30],
-    ['generous', 'participants that take permits that others have', 'errors', 1],
-    ['hoarding', 'participants that do not give permits back', 'leaks', 1],
-    ['freezing', 'a start() that never returns', 'stalls', 1, '--server-kills', '5'],
-    ['secretive', 'ends of processes for which there is no reason', 'unexpected ends', 1, '--server-kills', '5'],
+  // While a server is started nobody looks for stalls: so servers live where these are looked for.
+  for (const [broken, title, failure, limit, serverKills, ...more] of [
+    ['deaf', 'participants that take the dead for alive: the others wait for ever', 'stalls', 1, 0],
+    ['deaf', 'the same where waits look by themselves', 'stalls', 1, 0, '--plain-futex'],
+    ['silent', "participants that keep an owner's death to themselves", 'unreported deaths', 1, 0],
+    ['greedy', 'participants that take a lock that another has', 'violations', 30, 0],
+    ['generous', 'participants that take permits that others have', 'errors', 1, 0],
+    ['hoarding', 'participants that do not give permits back', 'leaks', 1, 0],
+    ['freezing', 'a start() that never returns', 'stalls', 1, 5],
+    ['secretive', 'ends of processes for which there is no reason', 'unexpected ends', 1, 5],
   ] as const) {
     test(`notices ${title}`, { timeout: TIMEOUT }, async () => {
       const { code, output, count } = await storm(
@@ -64,6 +65,8 @@ describe('the storm of kills', () => {
         String(SECONDS),
         '--failures',
         String(limit),
+        '--server-kills',
+        String(serverKills),
         ...more,
       );
       expect(code, output).toBe(1);
@@ -75,7 +78,16 @@ describe('the storm of kills', () => {
     timeout: TIMEOUT,
   }, async () => {
     const late = 'waits at rest that nobody woke, and that looked again by themselves';
-    const { output, count } = await storm('--broken', 'mute', '--seconds', String(SECONDS), '--late', '5');
+    const { output, count } = await storm(
+      '--broken',
+      'mute',
+      '--seconds',
+      String(SECONDS),
+      '--late',
+      '5',
+      '--server-kills',
+      '0',
+    );
     expect(count(late), output).toBeGreaterThanOrEqual(5);
   });
 });

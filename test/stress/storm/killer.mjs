@@ -81,6 +81,7 @@ function lookForHang() {
   if (warned) process.kill(supervisor, 'SIGKILL');
   warned = true;
   journal.hang();
+  stopped.clear();
   for (const server of findServers()) signal(server, 'SIGKILL', HIT.server);
 }
 
@@ -93,17 +94,31 @@ function signal(pid, name, kind) {
   }
 }
 
+/** Who is stopped, and whose child it is. */
+const stopped = new Map();
+
 function hit(pid, kind, parent) {
   if (parentOf(pid) !== parent) return;
-  if (broken !== 'freezing' && random.chance(0.7)) {
+  const freezes = broken === 'freezing' && kind === HIT.server;
+  if (!freezes && random.chance(0.7)) {
     signal(pid, 'SIGKILL', kind);
     return;
   }
   signal(pid, 'SIGSTOP', HIT.stopped);
-  if (broken === 'freezing') return;
+  stopped.set(pid, { kind, parent });
+  if (freezes) return;
   pause(random.next() ** 2 * STOPPED[kind]);
-  if (parentOf(pid) === parent) signal(pid, 'SIGKILL', kind); // else somebody else has
+  killStopped();
 }
+
+function killStopped() {
+  for (const [pid, { kind, parent }] of stopped) {
+    if (parentOf(pid) === parent) signal(pid, 'SIGKILL', kind); // else somebody else has
+  }
+  stopped.clear();
+}
+
+process.on('exit', killStopped);
 
 /** Once more, as soon as there is another: a start survives the death of one server, not of two. */
 function hitServers(server) {
@@ -117,8 +132,8 @@ for (;;) {
   pause((-Math.log(1 - random.next()) * 1000) / Number(rate));
   const [server] = findServers();
   if (!server) continue;
-  const spares = random.chance(0.6) ? findSpares(server) : [];
+  const spares = random.chance(0.6) ? findSpares(server) : undefined;
   if (random.chance(0.75) && soon(() => journal.isStarting)) spin(random.next() ** 2 * INTO);
-  if (spares.length === 0) hitServers(server);
+  if (!spares) hitServers(server);
   else for (const spare of spares.slice(0, random.chance(0.2) ? spares.length : 1)) hit(spare, HIT.spare, server); // the oldest is the next process
 }
