@@ -20,7 +20,9 @@ const STOPPED = { [HIT.server]: 150, [HIT.spare]: 400 };
 const POLL = '7 '; // poll(2) on x64, in which a spare child waits
 
 const word = new Int32Array(new SharedArrayBuffer(4));
-let warned = false;
+/** When it last was seen to hang, and its servers were killed for that. */
+let rescued = Number.NEGATIVE_INFINITY;
+let hangs = 0;
 
 function read(file) {
   try {
@@ -69,8 +71,10 @@ function soon(look) {
 }
 
 function lookForHang() {
-  const silent = now() - journal.beat;
-  if (silent < HANG) return;
+  const { beat } = journal;
+  if (now() - Math.max(beat, rescued) < HANG) return;
+  hangs = rescued < beat ? 1 : hangs + 1;
+  rescued = now();
   console.log(`! the supervisor has shown no sign of life for ${HANG} ms`);
   for (const pid of [supervisor, ...findServers().flatMap((server) => [server, ...childrenOf(server)])]) {
     const state = /^State:.*$/m.exec(read(`/proc/${pid}/status`))?.[0];
@@ -78,8 +82,7 @@ function lookForHang() {
       `${pid}: ${state}, ${read(`/proc/${pid}/cmdline`).split('\0').at(-2)}, ${read(`/proc/${pid}/syscall`)}`,
     );
   }
-  if (warned) process.kill(supervisor, 'SIGKILL');
-  warned = true;
+  if (hangs > 1) process.kill(supervisor, 'SIGKILL'); // that was no help
   journal.hang();
   stopped.clear();
   for (const server of findServers()) signal(server, 'SIGKILL', HIT.server);
