@@ -1,7 +1,9 @@
+import { type Seat, seatOf, times } from './cast.js';
 import type { Core } from './core.js';
 import { type Body, Violation, type WaitOptions } from './program.js';
 import type { Suite } from './suite.js';
-import { peek, Room, type Scenario, times } from './world.js';
+import { peek, Room } from './words.js';
+import type { Scenario } from './world.js';
 
 /** Event. */
 export type Does = 'set' | 'clear';
@@ -83,10 +85,8 @@ export class FlagModel {
   }
 }
 
-interface Waiter extends WaitOptions {
+interface Waiter extends WaitOptions, Seat {
   rounds?: number;
-  slot?: number;
-  joins?: boolean;
 }
 
 /** `late`: the setters register when the waiters may be asleep already. */
@@ -106,11 +106,7 @@ function flagged(
   ];
   return {
     room,
-    participants: bodies.map((body, i) => ({
-      slot: waiters[i]?.slot ?? i,
-      body,
-      joins: i < waiters.length ? waiters[i]!.joins === true : late,
-    })),
+    participants: bodies.map((body, i) => ({ ...seatOf(waiters[i] ?? { joins: late }, i), body })),
     died: (state, index) => model.died(state, index),
     mayRest: (state) => model.mayRest(state),
     ...rest,

@@ -1,6 +1,6 @@
 import type { Core } from '../core.js';
 import { CountModel, type TakerPlan } from '../counting.js';
-import { Room } from '../world.js';
+import { Room } from '../words.js';
 import type { Task } from './js-thread.js';
 import { ABORT_PASSES_NOTHING_ON, CANCELLED_WAKE_UP_IS_KEPT, TIMEOUT_TAKES_FOR_NOTHING } from './mutants.js';
 import type { AsyncSuite } from './suite.js';
