@@ -19,7 +19,9 @@ const build = `${here}build/`;
 mkdirSync(`${build}corpus`, { recursive: true });
 
 const clang = !options.random && spawnSync('clang++', ['--version']).status === 0;
-const sources = ['futex', 'memory', 'participant', 'robust', 'waiter'].map((name) => `../../../native/${name}.cc`);
+const sources = ['futex', 'memory', 'participant', 'proc', 'robust', 'waiter'].map(
+  (name) => `../../../native/${name}.cc`,
+);
 // Others may build or run the other one meanwhile.
 const program = clang ? 'build/segments' : 'build/segments-random';
 const flags = ['-std=c++17', '-g', '-O1', '-pthread', '-fno-sanitize-recover=all', '-o', program];
