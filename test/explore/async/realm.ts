@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { constants } from 'node:os';
 import { posix } from 'node:path';
 import { runInThisContext } from 'node:vm';
 import ts from 'typescript';
@@ -63,7 +64,7 @@ export class Realm {
     wrap(file, this.#change)(
       exports,
       (name) => {
-        if (name === 'node:os') return { availableParallelism: () => 1 }; // nobody spins
+        if (name === 'node:os') return { constants, availableParallelism: () => 1 }; // nobody spins
         if (name === 'node:async_hooks') return { AsyncLocalStorage };
         if (name === 'node:util') return { inspect: { custom: Symbol('inspect') } };
         return this.load(posix.join(posix.dirname(file), name).replace(/\.js$/, '.ts'));
