@@ -1,10 +1,13 @@
-import { readFileSync } from 'node:fs';
-import type { Lock } from 'forklock';
+import { spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readFileSync } from 'node:fs';
+import { Lock } from 'forklock';
 import { describe, expect, test } from 'vitest';
 import { compile } from './programs/compile.mjs';
 import { Actor } from './support/actor.js';
+import { startGroup } from './support/group.js';
 import { useTroupe } from './support/stage.js';
-import { Party, share } from './support/subjects.js';
+import { freshName, Party, share } from './support/subjects.js';
 import { until } from './support/time.js';
 
 /**
@@ -58,6 +61,47 @@ describe('a lock is left to the next one, who is told, when a process that holds
       });
     }
   }
+});
+
+const inNamespace = ['unshare', '--pid', '--fork', '--mount-proc', '--kill-child'] as const;
+const canUnshare = spawnSync(inNamespace[0], [...inNamespace.slice(1), 'true']).status === 0;
+if (!canUnshare) console.log('A holder in another PID namespace: skipped, because unshare --pid is refused');
+
+describe.runIf(canUnshare)('a holder in another PID namespace, as in a container that shares /dev/shm', () => {
+  /** Holds a named lock there, as a thread whose id is nobody's here. It ends by SIGKILL when it is written to. */
+  async function startHolder(name: string) {
+    // Pids are given out in order: it will be some time before this one comes here.
+    const nobodys = ((spawnSync('true').pid + 10_000) % 30_000) + 300;
+    const program = `
+      import { Lock } from 'forklock';
+      new Lock({ name: ${JSON.stringify(name)} }).acquire();
+      process.stdin.once('data', () => process.kill(process.pid, 'SIGKILL'));
+      console.log(process.pid);`;
+    const command = 'echo $0 > /proc/sys/kernel/ns_last_pid && "$@"';
+    const node = [process.execPath, '--input-type=module', '-e', program];
+    const { child, ended } = startGroup([...inNamespace, 'sh', '-c', command, String(nobodys), ...node], {
+      stdin: 'pipe',
+    });
+    const [tid] = await once(child.stdout, 'data');
+    return { child, ended, tid: Number(tid) };
+  }
+
+  test("is not taken for dead, although its thread id is nobody's here; and its death is noticed", async () => {
+    const name = freshName();
+    const { child, ended, tid } = await startHolder(name);
+    expect(existsSync(`/proc/${tid}`)).toBe(false);
+    const other = await troupe.lend('process');
+    await other.make('Lock', 'o', { name });
+    const observed = new Lock({ name });
+    expect(await other.call('o', 'acquire', 500)).toBe(false);
+    const next = other.call('o', 'acquire');
+    await until(() => observed.waiting === 1);
+    child.stdin!.write('die');
+    expect(await next).toBe(true);
+    expect(await other.read('o', 'ownerDied')).toBe(true);
+    await ended;
+    observed.close();
+  });
 });
 
 describe('what is no death of the thread that holds, or looks like none', () => {

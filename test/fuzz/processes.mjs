@@ -1,4 +1,5 @@
 // Whatever a caller gives to what starts, finds and awaits processes: the properties of inputs.mjs that need processes.
+import { existsSync } from 'node:fs';
 import { kill } from 'node:process';
 import fc from 'fast-check';
 import * as all from 'forklock';
@@ -44,7 +45,7 @@ function forked(options) {
 export function processProperties({ attempt, anything, anyText, anyArgument, brief, options2 }) {
   /** None that another program would be started for, which would complain. */
   const noModule = fc.oneof(
-    anyText.filter((text) => !/^(?!file:)[a-z][a-z0-9+.-]*:/i.test(text)),
+    anyText.filter((text) => !/^(?!file:)[a-z][a-z0-9+.-]*:/i.test(text) && !existsSync(text)),
     anything.filter((value) => typeof value !== 'string'),
     fc.constantFrom(
       'file:',
