@@ -68,6 +68,11 @@ describe('a segment whose header is right but for', () => {
     return name;
   }
 
+  test('nothing: it is opened', () => {
+    const name = fileWith(8192);
+    new forklock.Lock({ name }).close();
+  });
+
   test.each([1, 64, 4095, 4097, 12_350])('a heap of %i bytes, which would put rows at odd places', (heap) => {
     const name = fileWith(heap);
     expect(() => new forklock.Lock({ name })).toThrow(expect.objectContaining({ reason: 'EBADMSG' }));
