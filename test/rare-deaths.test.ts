@@ -1,11 +1,8 @@
-import { spawnSync } from 'node:child_process';
-import { once } from 'node:events';
-import { existsSync, readFileSync } from 'node:fs';
-import { Lock } from 'forklock';
+import { readdirSync, readFileSync } from 'node:fs';
+import { Lock, SharedArray, Value } from 'forklock';
 import { describe, expect, test } from 'vitest';
 import { compile } from './programs/compile.mjs';
-import { Actor } from './support/actor.js';
-import { startGroup } from './support/group.js';
+import { Actor, type Scope } from './support/actor.js';
 import { useTroupe } from './support/stage.js';
 import { freshName, Party, share } from './support/subjects.js';
 import { until } from './support/time.js';
@@ -63,44 +60,51 @@ describe('a lock is left to the next one, who is told, when a process that holds
   }
 });
 
-const inNamespace = ['unshare', '--pid', '--fork', '--mount-proc', '--kill-child'] as const;
-const canUnshare = spawnSync(inNamespace[0], [...inNamespace.slice(1), 'true']).status === 0;
-if (!canUnshare) console.log('A holder in another PID namespace: skipped, because unshare --pid is refused');
-
-describe.runIf(canUnshare)('a holder in another PID namespace, as in a container that shares /dev/shm', () => {
-  /** Holds a named lock there, as a thread whose id is nobody's here. It ends by SIGKILL when it is written to. */
-  async function startHolder(name: string) {
-    // Pids are given out in order: it will be some time before this one comes here.
-    const nobodys = ((spawnSync('true').pid + 10_000) % 30_000) + 300;
-    const program = `
-      import { Lock } from 'forklock';
-      new Lock({ name: ${JSON.stringify(name)} }).acquire();
-      process.stdin.once('data', () => process.kill(process.pid, 'SIGKILL'));
-      console.log(process.pid);`;
-    const command = 'echo $0 > /proc/sys/kernel/ns_last_pid && "$@"';
-    const node = [process.execPath, '--input-type=module', '-e', program];
-    const { child, ended } = startGroup([...inNamespace, 'sh', '-c', command, String(nobodys), ...node], {
-      stdin: 'pipe',
+describe('a process that is killed', () => {
+  for (const [cls, args, change] of [
+    ['Value', ['int32', 5], ({ get }: Scope) => get('o').update(() => process.kill(process.pid, 'SIGKILL'))],
+    ['Array', ['int32', [5, 6]], ({ get }: Scope) => get('o').with(() => process.kill(process.pid, 'SIGKILL'))],
+  ] as const) {
+    test(`in a change of ${cls} leaves its lock to the next one, who is told`, async () => {
+      const [victim, other] = await Promise.all([Actor.start('process'), troupe.lend('process')]);
+      const object = cls === 'Value' ? new Value(...(args as ['int32', number])) : new SharedArray(args[0], [5, 6]);
+      for (const actor of [victim, other]) await actor.open(cls, 'o', object.handle);
+      await other.call('o.lock', 'acquire');
+      victim.post(change);
+      await until(() => object.lock.waiting === 1);
+      await other.call('o.lock', 'release');
+      expect(await victim.exited).toEqual({ code: null, signal: 'SIGKILL' });
+      expect(await other.call('o.lock', 'acquire')).toBe(true);
+      expect(object.lock.ownerDied).toBe(true);
+      expect(object instanceof Value ? object.value : object.slice()).toEqual(args[1]);
+      await other.call('o.lock', 'release');
+      object.close();
     });
-    const [tid] = await once(child.stdout, 'data');
-    return { child, ended, tid: Number(tid) };
   }
 
-  test("is not taken for dead, although its thread id is nobody's here; and its death is noticed", async () => {
+  test('while it makes a named object leaves a whole one, or none', async () => {
     const name = freshName();
-    const { child, ended, tid } = await startHolder(name);
-    expect(existsSync(`/proc/${tid}`)).toBe(false);
-    const other = await troupe.lend('process');
-    await other.make('Lock', 'o', { name });
-    const observed = new Lock({ name });
-    expect(await other.call('o', 'acquire', 500)).toBe(false);
-    const next = other.call('o', 'acquire');
-    await until(() => observed.waiting === 1);
-    child.stdin!.write('die');
-    expect(await next).toBe(true);
-    expect(await other.read('o', 'ownerDied')).toBe(true);
-    await ended;
-    observed.close();
+    for (let i = 0; i < 20; i++) {
+      const victim = await Actor.start('process');
+      victim.post(({ forklock, emit }, name) => {
+        emit('begins');
+        const end = performance.now() + 1000;
+        while (performance.now() < end) {
+          const lock = new forklock.Lock({ name });
+          lock.acquire();
+          forklock.Lock.unlink(name);
+          lock.close();
+        }
+      }, name);
+      await victim.event('begins');
+      await new Promise((resolve) => setTimeout(resolve, Math.random() * 5));
+      await victim.kill();
+      const lock = new Lock({ name });
+      expect(lock.tryAcquire()).toBe(true);
+      lock.release();
+      lock.close();
+    }
+    expect(readdirSync(`/dev/shm/forklock-${process.geteuid?.()}`)).not.toContainEqual(expect.stringMatching(/^#/));
   });
 });
 
