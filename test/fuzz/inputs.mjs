@@ -309,10 +309,15 @@ const properties = {
     const before = new Set(filesOpen());
     attempt(() => {
       const memory = new forklock.SharedMemory({ name, size: 10, create });
-      const made = filesOpen().filter((fd) => !before.has(fd));
-      const named = made.filter((fd) => nameOf(fd, '/dev/shm') === memory.name);
-      if (memory.name !== undefined && named.length !== 1) throw new Error('it is not in /dev/shm');
-      forklock.SharedMemory.from(memory.handle).close();
+      try {
+        const made = filesOpen().filter((fd) => !before.has(fd));
+        const named = made.filter((fd) => nameOf(fd, '/dev/shm') === memory.name);
+        if (memory.name !== undefined && named.length !== 1) throw new Error('it is not in /dev/shm');
+        forklock.SharedMemory.from(memory.handle).close();
+      } catch (error) {
+        close(memory);
+        throw error;
+      }
       return memory;
     });
   }),
