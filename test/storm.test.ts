@@ -70,7 +70,7 @@ describe('the storm of kills', () => {
     timeout: 2 * TIMEOUT, // on a machine without a free processor few of the waits that are late are beyond doubt
   }, async () => {
     const late = 'waits at rest that nobody woke, and that looked again by themselves';
-    const { output, count } = await storm('--broken', 'mute', '--seconds', String(2 * SECONDS), '--late', '2');
-    expect(count(late), output).toBeGreaterThanOrEqual(2);
+    const { output, count } = await storm('--broken', 'mute', '--seconds', String(2 * SECONDS), '--late', '1');
+    expect(count(late), output).toBeGreaterThan(0);
   });
 });
