@@ -18,6 +18,7 @@ export class FlagModel {
   readonly #owed: number;
   /** For each participant: who was present when the set began that it is in. */
   readonly #setting: number;
+  readonly #participants: number;
 
   constructor(core: Core, room: Room, participants: number, at = room.word('flag')) {
     this.#core = core.flag;
@@ -26,6 +27,7 @@ export class FlagModel {
     this.#present = room.word('(present)');
     this.#owed = room.word('(owed)');
     this.#setting = room.table('(setting)', participants);
+    this.#participants = participants;
   }
 
   waiter(plan: WaitOptions = {}, rounds = 1): Body {
@@ -82,6 +84,8 @@ export class FlagModel {
   died(state: number[], index: number): void {
     state[this.#present]! &= ~(1 << index);
     state[this.#owed]! &= ~(1 << index);
+    // A set that is under way owes the next wait of that participant nothing.
+    for (let i = 0; i < this.#participants; i++) state[this.#setting + i]! &= ~(1 << index);
   }
 }
 
