@@ -1,8 +1,10 @@
 import type { Core } from '../core.js';
 import { CountModel, type TakerPlan } from '../counting.js';
-import { Room } from '../world.js';
+import { Room } from '../words.js';
 import type { Task } from './js-thread.js';
-import { type AsyncPlan, type AsyncSuite, opening, waiting } from './suite.js';
+import { ABORT_PASSES_NOTHING_ON, CANCELLED_WAKE_UP_IS_KEPT, TIMEOUT_TAKES_FOR_NOTHING } from './mutants.js';
+import type { AsyncSuite } from './suite.js';
+import { type AsyncPlan, opening, playing, waiting } from './tasks.js';
 import type { AsyncScenario } from './world.js';
 
 /** Semaphore without `recover`, by async tasks. The words are those of src/sync/semaphore.ts. */
@@ -38,16 +40,14 @@ function counted(core: Core, cast: Cast, rest: Partial<AsyncScenario> = {}): Asy
         semaphore.release();
       }
     };
-  const first = threads.length;
   return {
     room,
     objects: [{ at, words: 16 }],
     setUp: open,
-    threads: threads.map((plans, slot) => ({ slot, tasks: plans.map(task) })),
-    programs: [
-      ...takers.map((plan, i) => ({ slot: first + i, body: model.taker(plan) })),
-      ...givers.map((amounts, i) => ({ slot: first + takers.length + i, body: model.giver(...amounts) })),
-    ],
+    ...playing(threads, task, [
+      ...takers.map((plan) => model.taker(plan)),
+      ...givers.map((amounts) => model.giver(...amounts)),
+    ]),
     died: (state) => model.died(state),
     mayRest: (state) => model.mayRest(state),
     final: (state) => model.final(state),
@@ -92,20 +92,8 @@ export const asyncCounting: AsyncSuite = {
     },
   ],
   mutants: [
-    {
-      title: 'an aborted wait leaves its wake-up with the waiter',
-      flaw: 'it keeps the wake-ups of cancelled waits',
-      caughtBy: 'tasks that time out and are aborted, one that stays, and two releases',
-    },
-    {
-      title: 'an aborted wait passes nothing on',
-      file: 'wait/async.ts',
-      from: `const done = this.#wait.leave();
-      this.#settle(() => (done`,
-      to: `const done = false;
-      this.#settle(() => (done`,
-      caughtBy: 'tasks that time out and are aborted, one that stays, and two releases',
-    },
+    { ...CANCELLED_WAKE_UP_IS_KEPT, caughtBy: 'tasks that time out and are aborted, one that stays, and two releases' },
+    { ...ABORT_PASSES_NOTHING_ON, caughtBy: 'tasks that time out and are aborted, one that stays, and two releases' },
     {
       title: 'who has slept does not wake the next when permits are left',
       file: 'sync/core/counting.ts',
@@ -113,13 +101,6 @@ export const asyncCounting: AsyncSuite = {
       to: '',
       caughtBy: 'two tasks of one thread and a participant that blocks, and releases of two and one',
     },
-    {
-      title: 'a wait that timed out keeps the permit that came then',
-      file: 'wait/async.ts',
-      from: 'const done = this.#wait.step() || this.#wait.leave();',
-      to: `this.#wait.step();
-      const done = this.#wait.leave();`,
-      caughtBy: 'tasks that time out and are aborted, one that stays, and two releases',
-    },
+    { ...TIMEOUT_TAKES_FOR_NOTHING, caughtBy: 'tasks that time out and are aborted, one that stays, and two releases' },
   ],
 };

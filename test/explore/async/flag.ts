@@ -1,8 +1,10 @@
 import type { Core } from '../core.js';
 import { type Does, FlagModel } from '../flag.js';
-import { Room } from '../world.js';
+import { Room } from '../words.js';
 import type { Task } from './js-thread.js';
-import { type AsyncPlan, type AsyncSuite, opening, waiting } from './suite.js';
+import { ABORTED_WAIT_STAYS } from './mutants.js';
+import type { AsyncSuite } from './suite.js';
+import { type AsyncPlan, opening, playing, waiting } from './tasks.js';
 import type { AsyncScenario } from './world.js';
 
 /** Event, by async tasks. The word is that of src/sync/event.ts. */
@@ -47,12 +49,12 @@ function flagged(
         thread.note((s) => model.waited(s, index, outcome !== 'aborted' && outcome.value));
       }
     };
+  const others = setters.map((does) => model.setter(...does));
   return {
     room,
     objects: [{ at, words: 16 }],
     setUp: open,
-    threads: threads.map((plans, slot) => ({ slot, tasks: plans.map(task) })),
-    programs: setters.map((does, i) => ({ slot: threads.length + i, body: model.setter(...does) })),
+    ...playing(threads, task, others),
     died: (state, index) => model.died(state, index),
     mayRest: (state) => model.mayRest(state),
     ...rest,
@@ -111,13 +113,6 @@ export const asyncFlag: AsyncSuite = {
       to: '',
       caughtBy: 'a task that closes its event while it waits',
     },
-    {
-      title: 'a wait that is aborted stays with the waiter',
-      file: 'wait/async.ts',
-      from: `  abort(): void {
-    this.#wake();`,
-      to: '  abort(): void {',
-      caughtBy: 'a task that closes its event while it waits',
-    },
+    { ...ABORTED_WAIT_STAYS, caughtBy: 'a task that closes its event while it waits' },
   ],
 };

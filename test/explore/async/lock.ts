@@ -1,9 +1,17 @@
 import type { Core } from '../core.js';
 import { LockModel, type LockPlan } from '../owned.js';
 import { Violation } from '../program.js';
-import { Room } from '../world.js';
+import { Room } from '../words.js';
 import type { JsThread, Task } from './js-thread.js';
-import { type AsyncPlan, type AsyncSuite, opening, waiting } from './suite.js';
+import {
+  ABORT_PASSES_NOTHING_ON,
+  ABORTED_WAIT_STAYS,
+  CANCELLED_WAKE_UP_IS_KEPT,
+  NO_LOOK_FOR_DEATHS,
+  TIMEOUT_TAKES_FOR_NOTHING,
+} from './mutants.js';
+import type { AsyncSuite } from './suite.js';
+import { type AsyncPlan, opening, playing, waiting } from './tasks.js';
 import type { AsyncScenario } from './world.js';
 
 /** Lock, by async tasks beside threads that block. The words are those of src/sync/lock.ts. */
@@ -65,12 +73,12 @@ function locked(
         }
       }
     };
+  const users = blocked.map((plan) => model.user(plan));
   return {
     room,
     objects: [{ at, words: 16 }],
     setUp: (thread) => void open(thread).handle, // the memory of what is closed is not given back: others have it
-    threads: threads.map((plans, slot) => ({ slot, tasks: plans.map(task) })),
-    programs: blocked.map((plan, i) => ({ slot: threads.length + i, body: model.user(plan) })),
+    ...playing(threads, task, users),
     died: (state, index) => model.died(state, index),
     final: (state) => model.final(state),
     ...rest,
@@ -107,38 +115,15 @@ export const asyncLock: AsyncSuite = {
     },
   ],
   mutants: [
-    {
-      title: 'an aborted wait leaves its wake-up with the waiter',
-      flaw: 'it keeps the wake-ups of cancelled waits',
-      caughtBy: 'tasks that time out and are aborted, and a participant that blocks',
-    },
+    { ...CANCELLED_WAKE_UP_IS_KEPT, caughtBy: 'tasks that time out and are aborted, and a participant that blocks' },
     {
       title: 'the waiter does not hear of a new wait',
       flaw: 'it does not ring for a new wait',
       caughtBy: 'two threads, one with two tasks, and a participant that blocks',
     },
-    {
-      title: 'the waiter does not look for deaths before it sleeps',
-      flaw: 'it does not look whether who it sleeps for is stale',
-      caughtBy: 'tasks of two threads and a participant that blocks, and one may die or end',
-    },
-    {
-      title: 'an aborted wait passes nothing on',
-      file: 'wait/async.ts',
-      from: `const done = this.#wait.leave();
-      this.#settle(() => (done`,
-      to: `const done = false;
-      this.#settle(() => (done`,
-      caughtBy: 'tasks that time out and are aborted, and a participant that blocks',
-    },
-    {
-      title: 'an aborted wait stays with the waiter',
-      file: 'wait/async.ts',
-      from: `  abort(): void {
-    this.#wake();`,
-      to: '  abort(): void {',
-      caughtBy: 'tasks that time out and are aborted, and a participant that blocks',
-    },
+    { ...NO_LOOK_FOR_DEATHS, caughtBy: 'tasks of two threads and a participant that blocks, and one may die or end' },
+    { ...ABORT_PASSES_NOTHING_ON, caughtBy: 'tasks that time out and are aborted, and a participant that blocks' },
+    { ...ABORTED_WAIT_STAYS, caughtBy: 'tasks that time out and are aborted, and a participant that blocks' },
     {
       title: 'a wait that timed out stays with the waiter',
       file: 'wait/async.ts',
@@ -172,14 +157,7 @@ export const asyncLock: AsyncSuite = {
       to: '  #settle(deliver: () => void): void {',
       caughtBy: 'tasks that time out and are aborted, and a participant that blocks',
     },
-    {
-      title: 'a timeout takes a grant for nothing',
-      file: 'wait/async.ts',
-      from: 'const done = this.#wait.step() || this.#wait.leave();',
-      to: `this.#wait.step();
-      const done = this.#wait.leave();`,
-      caughtBy: 'tasks that time out and are aborted, and a participant that blocks',
-    },
+    { ...TIMEOUT_TAKES_FOR_NOTHING, caughtBy: 'tasks that time out and are aborted, and a participant that blocks' },
     {
       title: 'who was woken goes before who came first',
       file: 'wait/async.ts',

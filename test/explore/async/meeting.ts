@@ -1,8 +1,10 @@
 import type { Core } from '../core.js';
 import { MeetingModel, type PartyPlan } from '../meeting.js';
-import { Room } from '../world.js';
+import { Room } from '../words.js';
 import type { JsThread, Task } from './js-thread.js';
-import { type AsyncPlan, type AsyncSuite, opening, waiting } from './suite.js';
+import { ABORT_PASSES_NOTHING_ON } from './mutants.js';
+import type { AsyncSuite } from './suite.js';
+import { type AsyncPlan, opening, playing, waiting } from './tasks.js';
 import type { AsyncScenario } from './world.js';
 
 /**
@@ -74,12 +76,12 @@ function meet(core: Core, cast: Cast, rest: Partial<AsyncScenario> = {}): AsyncS
         });
       }
     };
+  const others = blocked.map((plan) => model.party(plan));
   return {
     room,
     objects: [{ at, words }],
     setUp: open,
-    threads: threads.map((plans, slot) => ({ slot, tasks: plans.map(task) })),
-    programs: blocked.map((plan, i) => ({ slot: threads.length + i, body: model.party(plan) })),
+    ...playing(threads, task, others),
     mayRest: (state, on) => model.mayRest(state, on),
     ...rest,
   };
@@ -129,15 +131,7 @@ export const asyncMeeting: AsyncSuite = {
           cell.retain();`,
       caughtBy: 'a party whose barrier is closed while its action runs',
     },
-    {
-      title: 'an aborted wait passes nothing on',
-      file: 'wait/async.ts',
-      from: `const done = this.#wait.leave();
-      this.#settle(() => (done`,
-      to: `const done = false;
-      this.#settle(() => (done`,
-      caughtBy: 'three parties, some of whom time out and are aborted',
-    },
+    { ...ABORT_PASSES_NOTHING_ON, caughtBy: 'three parties, some of whom time out and are aborted' },
     {
       title: 'an action that throws breaks nothing',
       file: 'sync/barrier.ts',

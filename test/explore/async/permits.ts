@@ -1,8 +1,10 @@
 import type { Core } from '../core.js';
 import { type HolderPlan, PermitsModel } from '../permits.js';
-import { Room } from '../world.js';
+import { Room } from '../words.js';
 import type { Task } from './js-thread.js';
-import { type AsyncPlan, type AsyncSuite, opening, waiting } from './suite.js';
+import { CANCELLED_WAKE_UP_IS_KEPT } from './mutants.js';
+import type { AsyncSuite } from './suite.js';
+import { type AsyncPlan, opening, playing, waiting } from './tasks.js';
 import type { AsyncScenario } from './world.js';
 
 /** Semaphore with `recover`, by async tasks. The words are those of src/sync/semaphore.ts. */
@@ -32,12 +34,12 @@ function recoverable(core: Core, cast: Cast, rest: Partial<AsyncScenario> = {}):
         semaphore.release();
       }
     };
+  const holders = blocked.map((plan) => model.holder(plan));
   return {
     room,
     objects: [{ at, words }],
     setUp: open,
-    threads: threads.map((plans, slot) => ({ slot, tasks: plans.map(task) })),
-    programs: blocked.map((plan, i) => ({ slot: threads.length + i, body: model.holder(plan) })),
+    ...playing(threads, task, holders),
     died: (state, index) => model.died(state, index),
     mayRest: (state) => model.mayRest(state),
     final: (state) => model.final(state),
@@ -84,8 +86,7 @@ export const asyncPermits: AsyncSuite = {
       caughtBy: 'tasks of two threads share one permit, and one may die or end',
     },
     {
-      title: 'an aborted wait leaves its wake-up with the waiter',
-      flaw: 'it keeps the wake-ups of cancelled waits',
+      ...CANCELLED_WAKE_UP_IS_KEPT,
       caughtBy: 'tasks that time out and are aborted share one permit with a participant that blocks',
     },
     {

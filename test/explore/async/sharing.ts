@@ -1,8 +1,10 @@
 import type { Core } from '../core.js';
 import { SharingModel, type UserPlan } from '../sharing.js';
-import { nameOf, Room } from '../world.js';
+import { nameOf, Room } from '../words.js';
 import type { Task } from './js-thread.js';
-import { type AsyncPlan, type AsyncSuite, opening, waiting } from './suite.js';
+import { ABORT_PASSES_NOTHING_ON, NO_LOOK_FOR_DEATHS } from './mutants.js';
+import type { AsyncSuite } from './suite.js';
+import { type AsyncPlan, opening, playing, slotOfTask, waiting } from './tasks.js';
 import type { AsyncScenario } from './world.js';
 
 /** RWLock, by async tasks. The words are those of src/sync/rwlock.ts. */
@@ -50,15 +52,14 @@ function shared(
         read.release();
       }
     };
+  const users = blocked.map((plan) => model.user(plan));
   return {
     room,
     objects: [{ at, words }],
     setUp: open,
-    threads: threads.map((plans, slot) => ({ slot, tasks: plans.map(task) })),
-    programs: blocked.map((plan, i) => ({ slot: threads.length + i, body: model.user(plan) })),
+    ...playing(threads, task, users),
     died: (state, index) => {
-      const slots = threads.flatMap((tasks, slot) => tasks.map(() => slot));
-      const slot = slots[index - blocked.length];
+      const slot = slotOfTask(threads, blocked.length, index);
       model.died(state, index, slot !== undefined && state[at + 6] === nameOf(slot, 1));
     },
     final: (state) => model.final(state),
@@ -124,17 +125,11 @@ export const asyncSharing: AsyncSuite = {
       caughtBy: 'tasks of two threads who read and write, and a writer that blocks',
     },
     {
-      title: 'an aborted wait passes nothing on',
-      file: 'wait/async.ts',
-      from: `const done = this.#wait.leave();
-      this.#settle(() => (done`,
-      to: `const done = false;
-      this.#settle(() => (done`,
+      ...ABORT_PASSES_NOTHING_ON,
       caughtBy: 'tasks that time out and are aborted, a writer that becomes a reader, and a reader that blocks',
     },
     {
-      title: 'the waiter does not look for deaths before it sleeps',
-      flaw: 'it does not look whether who it sleeps for is stale',
+      ...NO_LOOK_FOR_DEATHS,
       caughtBy: 'tasks of two threads who read and write, and a writer that blocks, and one may die or end',
     },
   ],

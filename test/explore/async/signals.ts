@@ -1,9 +1,10 @@
 import type { Core } from '../core.js';
 import { SignalsModel } from '../signals.js';
-import { Room } from '../world.js';
+import { nameOf, Room } from '../words.js';
 import type { JsThread, Task } from './js-thread.js';
 import { lockWordsAt } from './lock.js';
-import { type AsyncPlan, type AsyncSuite, opening, waiting } from './suite.js';
+import type { AsyncSuite } from './suite.js';
+import { type AsyncPlan, opening, playing, slotOfTask, waiting } from './tasks.js';
 import type { AsyncScenario } from './world.js';
 
 /** Condition, by async tasks. The words are those of src/sync/condition.ts. */
@@ -82,6 +83,9 @@ function signalled(core: Core, { threads, blocked = [], own = false }: Cast, res
         }
       }
     };
+  const others = blocked.map((amounts, i) =>
+    amounts.length > 0 ? model.notifier(...amounts) : model.waiter({}, threads.length + i),
+  );
   const objects = [...(cell === undefined ? [] : [{ at: cell, words: 16 }]), { at, words: Math.ceil(words / 16) * 16 }];
   return {
     room,
@@ -91,17 +95,12 @@ function signalled(core: Core, { threads, blocked = [], own = false }: Cast, res
       void condition.handle; // the memory of what is closed is not given back, as others have it
       if (!own) void condition.lock.handle;
     },
-    threads: threads.map((plans, slot) => ({ slot, tasks: plans.map(task) })),
-    programs: blocked.map((amounts, i) => {
-      const slot = threads.length + i;
-      return { slot, body: amounts.length > 0 ? model.notifier(...amounts) : model.waiter({}, slot) };
-    }),
+    ...playing(threads, task, others),
     died: (state: number[], index: number) => {
       // It has the lock, and one of its tasks waits: perhaps that one has just used its notification.
       const owner = core.owned.ownerOf(state[lock.word]!);
-      const plan = index - blocked.length;
-      const slots = threads.flatMap((plans, slot) => plans.map(() => slot));
-      if (plan >= 0 && owner === ((slots[plan]! + 1) | (1 << 11)) && model.isWaiting(state, index)) {
+      const slot = slotOfTask(threads, blocked.length, index);
+      if (slot !== undefined && owner === nameOf(slot, 1) && model.isWaiting(state, index)) {
         model.mayHaveUsed(state, index, true);
       }
       model.died(state, index);

@@ -1,7 +1,6 @@
 import { type Change, type Core, loadCore } from '../core.js';
 import { type Found, search } from '../schedule.js';
 import { FULL, SEED } from '../suite.js';
-import { ABORTED, type JsThread } from './js-thread.js';
 import type { Flaw } from './waiter.js';
 import { type AsyncScenario, schedules } from './world.js';
 
@@ -44,47 +43,4 @@ export function huntAsync(mutant: AsyncMutant, stories: readonly AsyncStory[]): 
 export function summaryAsync({ schedules: few, exhausted, walks, seed, ms, wrong }: Found): string {
   const extent = wrong ? '' : exhausted ? ', all with at most two deviations' : ' with at most two deviations, not all';
   return `${few} schedules${extent}, and ${walks} random ones, seed ${seed}, ${(ms / 1000).toFixed(1)} s`;
-}
-
-/** Opens an object once for each thread. */
-export function opening<T extends { cell: object }>(make: (thread: JsThread) => T): (thread: JsThread) => T {
-  const objects = new WeakMap<JsThread, T>();
-  return (thread) => {
-    let object = objects.get(thread);
-    if (!object) {
-      object = thread.watch(make(thread));
-      objects.set(thread, object);
-    }
-    return object;
-  };
-}
-
-/** How a task waits. */
-export interface AsyncPlan {
-  /** May run out at any time. */
-  timeout?: boolean;
-  /** An AbortSignal may fire at any time. */
-  abort?: boolean;
-  rounds?: number;
-}
-
-/** What came of a wait: what it resolved with, or that it was aborted. */
-export type Outcome<T> = { value: T } | 'aborted';
-
-/** Waits with the options of the plan; anything else than its own abort is passed on. */
-export function* waiting<T>(
-  thread: JsThread,
-  index: number,
-  plan: AsyncPlan,
-  wait: (options: { timeout?: number; signal?: AbortSignal } | undefined) => Promise<T>,
-): Generator<unknown, Outcome<T>, unknown> {
-  const signal = plan.abort ? thread.signal(`task ${index}`) : undefined;
-  const options = plan.timeout || signal ? { timeout: plan.timeout ? 1000 : undefined, signal } : undefined;
-  try {
-    return { value: (yield wait(options as { timeout?: number; signal?: AbortSignal } | undefined)) as T };
-  } catch (error) {
-    if (error !== ABORTED) throw error;
-    if (!signal?.aborted) throw new Error('a wait ended with an abort that never was');
-    return 'aborted';
-  }
 }
