@@ -19,6 +19,13 @@ export interface Wait {
   readonly again: number;
 
   /**
+   * A number, in practice the word, that waits of one thread have in common when they are served in the order in which
+   * they came; -1: there is no order. Of async waits in a line only the first one steps and sleeps, so it must be
+   * true for these that none can be served while one that came before it cannot.
+   */
+  readonly line: number;
+
+  /**
    * Looks once, and takes what it waits for when that can be had. True: done. False: sleep on `word`, then step again.
    * Every reason to wake is a reason to look again: a wake, a change, a death, a newcomer, a slice that ran out.
    */
@@ -33,6 +40,9 @@ export interface Wait {
    * wait is done.
    */
   leave(): boolean;
+
+  /** Before a step of one in a line: how often those in it have looked in vain since it came, as if it had itself. */
+  missed(looks: number): void;
 }
 
 /** Base of the waits over shared memory. */
@@ -43,10 +53,15 @@ export abstract class ParkedWait implements Wait {
   owner = -1;
   dead = -1;
   again = 0;
+  line = -1;
   abstract step(): boolean;
   abstract leave(): boolean;
 
   try(): boolean {
     return this.step() || this.leave();
+  }
+
+  missed(_looks: number): void {
+    // it has no patience to lose
   }
 }
