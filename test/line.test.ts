@@ -22,7 +22,7 @@ const KINDS = [
 const upTo = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
 
 /** Goes on where the event loop looks at timers first, and then at what has been reported. */
-const betweenTimers = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 1));
+const beforeTimers = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 /** Keeps the event loop from what it would hear. */
 function busy(ms: number): void {
@@ -225,7 +225,7 @@ describe.each(KINDS)('waits of one thread for a %s', (_, make) => {
     await object.acquireAsync();
     const first = object.acquireAsync();
     const second = object.acquireAsync({ timeout: 20 });
-    await betweenTimers();
+    await beforeTimers();
     object.release();
     busy(40);
     expect(await second).toBe(false);
@@ -320,7 +320,7 @@ test.each([false, true])('who may have a permit is not told that its time is up 
   for (let i = 0; i < 2; i++) await semaphore.acquireAsync();
   const first = semaphore.acquireAsync();
   const second = semaphore.acquireAsync({ timeout: 20 });
-  await betweenTimers();
+  await beforeTimers();
   semaphore.release(2);
   busy(40);
   expect(await Promise.all([first, second])).toEqual([true, true]);
