@@ -19,9 +19,9 @@ export interface Wait {
   readonly again: number;
 
   /**
-   * A number, in practice the word, that waits of one thread have in common when they are served in the order in which
-   * they came; -1: there is no order. Of async waits in a line only the first one steps and sleeps, so it must be
-   * true for these that none can be served while one that came before it cannot.
+   * A word that async waits of one thread have in common if they are served in the order in which they came; -1: each is
+   * for itself. Only the first one in a line steps and sleeps, so none of them may be one that can be served while
+   * another one, before it, cannot.
    */
   readonly line: number;
 
@@ -41,7 +41,7 @@ export interface Wait {
    */
   leave(): boolean;
 
-  /** Before a step of one in a line: how often those in it have looked in vain since it came, as if it had itself. */
+  /** How often the line that it stands in has looked in vain since it came: that is as if it had looked itself. */
   missed(looks: number): void;
 }
 
