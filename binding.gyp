@@ -22,6 +22,7 @@
         "native/futex.cc",
         "native/memory.cc",
         "native/participant.cc",
+        "native/proc.cc",
         "native/process.cc",
         "native/robust.cc",
         "native/socket.cc",

@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "proc.h"
 #include "robust.h"
 
 namespace forklock {
@@ -22,18 +23,20 @@ int kernel_word() {
   return offset == 0 ? -1 : static_cast<int>((alignof(void*) - offset % alignof(void*)) % alignof(void*) / sizeof(int32_t));
 }
 
-// Field 22 of /proc/self/stat (proc(5)); the command name before it may hold spaces and brackets.
+// The fields of a /proc/<pid>/stat from the third, the state, on; the command name before it may hold spaces and brackets.
+const char* state_and_rest(const char* path, char* line, size_t room) {
+  if (!read_proc(path, line, room)) return nullptr;
+  const char* end = strrchr(line, ')');
+  return end == nullptr || end[1] != ' ' ? nullptr : end + 2;
+}
+
+// When the process began: field 22, proc(5).
 int32_t process_start() {
   char line[1024];
-  FILE* file = fopen("/proc/self/stat", "re");
-  if (file == nullptr) return 0;
-  const size_t n = fread(line, 1, sizeof line - 1, file);
-  fclose(file);
-  line[n] = 0;
-  const char* at = strrchr(line, ')');
+  const char* at = state_and_rest("/proc/self/stat", line, sizeof line);
   unsigned long long start = 0;
   if (at == nullptr ||
-      sscanf(at + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu", &start) != 1) {
+      sscanf(at, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu", &start) != 1) {
     return 0;
   }
   return static_cast<int32_t>(static_cast<uint32_t>(start));
@@ -50,13 +53,8 @@ bool is_zombie(int tid) {
   char path[64], self[16] = {}, line[256];
   if (readlink("/proc/self", self, sizeof self - 1) < 0 || atoi(self) != getpid()) return false;  // of other ids
   snprintf(path, sizeof path, "/proc/%d/stat", tid);
-  FILE* file = fopen(path, "re");
-  if (file == nullptr) return false;
-  const size_t n = fread(line, 1, sizeof line - 1, file);
-  fclose(file);
-  line[n] = 0;
-  const char* at = strrchr(line, ')');
-  return at != nullptr && (at[2] == 'Z' || at[2] == 'X');
+  const char* state = state_and_rest(path, line, sizeof line);
+  return state != nullptr && (*state == 'Z' || *state == 'X');
 }
 
 bool is_running(int tid) {

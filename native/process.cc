@@ -16,6 +16,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "proc.h"
+
 namespace forklock {
 namespace {
 
@@ -64,12 +66,8 @@ void* wait_and_die(void* argument) {
 }  // namespace
 
 int read_umask() {
-  const int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return -errno;
   char status[256];  // it is the second line, since Linux 4.7
-  const ssize_t n = read(fd, status, sizeof status - 1);
-  close(fd);
-  status[n > 0 ? n : 0] = 0;
+  if (!read_proc("/proc/self/status", status, sizeof status)) return -errno;
   const char* line = strstr(status, "\nUmask:");
   return line == nullptr ? -ENOSYS : static_cast<int>(strtol(line + 7, nullptr, 8));
 }

@@ -59,7 +59,9 @@ Forked fork_process(uv_loop_t* loop, const Keep& keep, bool with_helpers, const 
   if ((with_helpers || why_no_helpers() == nullptr) && !helpers.park(kPatience, reason)) return {-EAGAIN};
   const double parked = static_cast<double>(monotonic_ns());
   int ready[2] = {-1, -1};
-  int failed = let_child_have_heap();
+  Polls polls;
+  int failed = polls.note();
+  if (failed == 0) failed = let_child_have_heap();
   if (failed == 0 && pipe2(ready, O_CLOEXEC) != 0) failed = -errno;
   const double marked = static_cast<double>(monotonic_ns());
   if (failed != 0) {
@@ -75,7 +77,7 @@ Forked fork_process(uv_loop_t* loop, const Keep& keep, bool with_helpers, const 
   if (pid == 0) {
     ready_pipe = ready[1];
     close(ready[0]);
-    failed = own_polls();
+    failed = polls.renew();
     if (failed == 0) failed = leave_inherited(loop, keep);
     if (failed == 0 && with_helpers) failed = helpers.revive();
     if (failed == 0) failed = in_child();

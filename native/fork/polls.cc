@@ -2,7 +2,6 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -16,13 +15,7 @@
 namespace forklock {
 namespace {
 
-// In the child each page that is touched first costs a page fault: so no stdio, no malloc, and one buffer.
 using Buffer = char[4096];
-
-struct Lists {
-  std::vector<int> sets;
-  std::vector<int> counters;
-};
 
 int open_directory(const char* path) { return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC); }
 
@@ -38,20 +31,6 @@ int each_descriptor(int directory, Buffer& buffer, Name name) {
     }
   }
   return n < 0 ? -errno : 0;
-}
-
-int list_polls(Lists* lists) {
-  const int directory = open_directory("/proc/self/fd");
-  if (directory < 0) return -errno;
-  Buffer buffer;
-  const int failed = each_descriptor(directory, buffer, [&](const char* name) {
-    char link[32] = {};
-    if (readlinkat(directory, name, link, sizeof link - 1) <= 0) return;
-    if (strcmp(link, "anon_inode:[eventfd]") == 0) lists->counters.push_back(atoi(name));
-    if (strcmp(link, "anon_inode:[eventpoll]") == 0) lists->sets.push_back(atoi(name));
-  });
-  close(directory);
-  return failed;
 }
 
 // Calls back with each line of /proc/self/fdinfo/<fd>.
@@ -99,25 +78,45 @@ int replace(int fd, int by) {
   return result < 0 ? -error : 0;
 }
 
-int own_eventfd(int fd) {
+}  // namespace
+
+int Polls::note() {
+  int failed = list();
+  for (size_t i = 0; failed == 0 && i < counters_.size(); i++) failed = note(&counters_[i]);
+  for (size_t i = 0; failed == 0 && i < sets_.size(); i++) failed = note(&sets_[i]);
+  return failed;
+}
+
+int Polls::list() {
+  const int directory = open_directory("/proc/self/fd");
+  if (directory < 0) return -errno;
+  Buffer buffer;
+  const int failed = each_descriptor(directory, buffer, [&](const char* name) {
+    char link[32] = {};
+    if (readlinkat(directory, name, link, sizeof link - 1) <= 0) return;
+    if (strcmp(link, "anon_inode:[eventfd]") == 0) counters_.push_back({atoi(name), 0, EFD_CLOEXEC});
+    if (strcmp(link, "anon_inode:[eventpoll]") == 0) sets_.push_back({atoi(name), {}});
+  });
+  close(directory);
+  return failed;
+}
+
+int Polls::note(Counter* counter) {
   unsigned long long count = 0;
   unsigned long long semaphore = 0;
-  const int failed = each_line_of_fdinfo(fd, [&](const char* line) {
+  const int failed = each_line_of_fdinfo(counter->fd, [&](const char* line) {
     const char* at = line;
     if (!number_after(&at, "eventfd-count:", 16, &count)) number_after(&at, "eventfd-semaphore:", 10, &semaphore);
   });
-  if (failed != 0) return failed;
-  const int status = fcntl(fd, F_GETFL);
-  int flags = EFD_CLOEXEC;
-  if (status >= 0 && (status & O_NONBLOCK) != 0) flags |= EFD_NONBLOCK;
-  if (semaphore != 0) flags |= EFD_SEMAPHORE;
-  return replace(fd, eventfd(static_cast<unsigned>(count), flags));
+  counter->count = static_cast<unsigned>(count);
+  const int status = fcntl(counter->fd, F_GETFL);
+  if (status >= 0 && (status & O_NONBLOCK) != 0) counter->flags |= EFD_NONBLOCK;
+  if (semaphore != 0) counter->flags |= EFD_SEMAPHORE;
+  return failed;
 }
 
-int own_epoll(int fd) {
-  const int own = epoll_create1(EPOLL_CLOEXEC);
-  if (own < 0) return -errno;
-  const int failed = each_line_of_fdinfo(fd, [own](const char* line) {
+int Polls::note(Set* set) {
+  return each_line_of_fdinfo(set->fd, [set](const char* line) {
     const char* at = line;
     unsigned long long target, events, data;
     if (!number_after(&at, "tfd:", 10, &target) || !number_after(&at, "events:", 16, &events) ||
@@ -127,21 +126,27 @@ int own_epoll(int fd) {
     epoll_event event = {};
     event.events = static_cast<uint32_t>(events);
     event.data.u64 = data;
-    epoll_ctl(own, EPOLL_CTL_ADD, static_cast<int>(target), &event);  // fails for a target that was closed meanwhile: as it should
+    set->watches.push_back({static_cast<int>(target), event});
   });
-  if (failed != 0) return failed;
-  return replace(fd, own);
 }
 
-}  // namespace
-
-int own_polls() {
-  Lists lists;
-  int failed = list_polls(&lists);
+int Polls::renew() const {
   // The counters first: the sets refer to them by the numbers that they get here.
-  for (size_t i = 0; failed == 0 && i < lists.counters.size(); i++) failed = own_eventfd(lists.counters[i]);
-  for (size_t i = 0; failed == 0 && i < lists.sets.size(); i++) failed = own_epoll(lists.sets[i]);
-  return failed;
+  for (const Counter& counter : counters_) {
+    const int failed = replace(counter.fd, eventfd(counter.count, counter.flags));
+    if (failed != 0) return failed;
+  }
+  for (const Set& set : sets_) {
+    const int own = epoll_create1(EPOLL_CLOEXEC);
+    if (own < 0) return -errno;
+    for (const Watch& watch : set.watches) {
+      epoll_event event = watch.event;
+      epoll_ctl(own, EPOLL_CTL_ADD, watch.fd, &event);  // fails for a target that was closed meanwhile: as it should
+    }
+    const int failed = replace(set.fd, own);
+    if (failed != 0) return failed;
+  }
+  return 0;
 }
 
 }  // namespace forklock

@@ -3,7 +3,6 @@
 #if defined(__x86_64__) && defined(__GLIBC__)
 
 #include <dirent.h>
-#include <fcntl.h>
 #include <link.h>
 #include <linux/futex.h>
 #include <sys/syscall.h>
@@ -12,6 +11,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+
+#include "../proc.h"
 
 #ifndef FUTEX_CMD_MASK
 #define FUTEX_CMD_MASK ~(FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME)
@@ -25,12 +26,7 @@ pid_t own_tid() { return static_cast<pid_t>(syscall(SYS_gettid)); }
 bool read_line(pid_t tid, const char* what, char* out, size_t room) {
   char path[64];
   snprintf(path, sizeof path, "/proc/self/task/%d/%s", tid, what);
-  const int fd = open(path, O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return false;
-  const ssize_t n = read(fd, out, room - 1);
-  close(fd);
-  out[n > 0 ? n : 0] = 0;
-  return n > 0;
+  return read_proc(path, out, room);
 }
 
 // Whether an address is in the static data of the executable or of a library.

@@ -1,4 +1,5 @@
 import { inspect } from 'node:util';
+import { EEXIST, ENOENT } from '../errno.js';
 import { ClosedError, checked, ForklockError, HandleError, outOfRange, SystemError, wrongType } from '../errors.js';
 import { makeCarried } from '../memory/carried.js';
 import { type Handle, hexOfCookie, parseHandle } from '../memory/handle.js';
@@ -70,7 +71,7 @@ export class SharedMemory {
   /** Removes a named block's name. Returns false when there is none. */
   static unlink(name: string): boolean {
     const result = native().unlinkName(DIRECTORY, checkShmName(name));
-    if (result === -2) return false;
+    if (result === ENOENT) return false;
     checked(result, `unlinking shared memory '${name}'`);
     return true;
   }
@@ -217,7 +218,7 @@ function createNamed(name: string | undefined, size: number): object {
       .toString(16)
       .padStart(8, '0')}`;
   const index = native().createBare(DIRECTORY, tried, size);
-  if (index === -17 && name === undefined) return createNamed(undefined, size);
+  if (index === EEXIST && name === undefined) return createNamed(undefined, size);
   checked(index, `making shared memory '${tried}' of ${size} bytes`);
   return block(index, tried, 0);
 }

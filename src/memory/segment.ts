@@ -1,4 +1,5 @@
 import { afterForkInChild } from '../after-fork.js';
+import { EEXIST, ENOENT, ENOMEM } from '../errno.js';
 import { checked, SystemError } from '../errors.js';
 import { native } from '../native.js';
 import {
@@ -24,7 +25,7 @@ function allocatePages(length: number): SharedArrayBuffer {
   try {
     return new SharedArrayBuffer(length, { maxByteLength: length });
   } catch {
-    throw new SystemError(`finding address space for ${length} bytes of shared memory`, -12);
+    throw new SystemError(`finding address space for ${length} bytes of shared memory`, ENOMEM);
   }
 }
 
@@ -122,7 +123,7 @@ export class Segment {
   /** False when somebody else was first. */
   publish(directory: string, file: string): boolean {
     const result = native().publish(this.index, directory, file);
-    if (result === -17) return false;
+    if (result === EEXIST) return false;
     checked(result, `naming '${this.name}' in ${directory}`);
     return true;
   }
@@ -131,7 +132,7 @@ export class Segment {
   static named(directory: string, file: string, name: string): Segment | undefined {
     checkLayout();
     const index = native().openFile(directory, file);
-    if (index === -2) return undefined;
+    if (index === ENOENT) return undefined;
     return Segment.#adopt(checked(index, `opening '${name}' in ${directory}`), name);
   }
 

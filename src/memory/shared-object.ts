@@ -1,4 +1,5 @@
 import { inspect } from 'node:util';
+import { ENOENT } from '../errno.js';
 import { checked } from '../errors.js';
 import { native } from '../native.js';
 import { hide, makeCarried } from './carried.js';
@@ -75,7 +76,7 @@ export abstract class SharedObject {
 export function unlinkNamed(name: unknown): boolean {
   const file = fileName(checkName(name));
   const result = native().unlinkName(ensureNamedDirectory(), file);
-  if (result === -2) return false;
+  if (result === ENOENT) return false;
   checked(result, `unlinking '${name}'`);
   return true;
 }

@@ -1,12 +1,9 @@
+import { constants } from 'node:os';
+import { EAGAIN, ECHILD, ESRCH } from '../errno.js';
 import { checked, SystemError } from '../errors.js';
 import { native } from '../native.js';
 import { Awaited } from './awaited.js';
 import { blockUntil, keepWatch, unwatch, watch } from './descriptors.js';
-
-const EAGAIN = -11;
-const ECHILD = -10;
-const SIGKILL = 9;
-const ESRCH = -3;
 
 /** The exit code when nobody can know it: the fork server that had to say it is dead. As in Python. */
 export const UNKNOWN = 255;
@@ -87,7 +84,7 @@ export class OwnChild extends Child {
     const failed = watch(pidfd, false, () => this.look());
     if (failed === 0) return;
     // Nobody could follow it: it is ended, as if it had not been started.
-    native().pidfdSignal(pidfd, SIGKILL);
+    native().pidfdSignal(pidfd, constants.signals.SIGKILL);
     blockUntil(
       () => native().exitStatus(pidfd, true) !== EAGAIN,
       () => [pidfd],

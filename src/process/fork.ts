@@ -1,3 +1,4 @@
+import { EAGAIN } from '../errno.js';
 import { checked, ForkUnsafeError, wrongType } from '../errors.js';
 import { shareWithChild } from '../memory/arena.js';
 import { native } from '../native.js';
@@ -8,8 +9,6 @@ import { endAtRest } from './rest.js';
 import { silenceLater } from './silence.js';
 import { adoptForked } from './waitpid.js';
 import { runsAlone, whyNoFork } from './why-no-fork.js';
-
-const EAGAIN = -11;
 
 export interface ForkOptions {
   /**

@@ -1,4 +1,6 @@
+import { constants } from 'node:os';
 import { afterForkInChild } from '../after-fork.js';
+import { EAGAIN } from '../errno.js';
 import { checked, ForkUnsafeError, ProcessError, SystemError, wrongType } from '../errors.js';
 import { native } from '../native.js';
 import { Child, type Retained, UNKNOWN } from './child.js';
@@ -33,8 +35,6 @@ export type Answer = { id: number } & (
   | { exitCode: number }
 );
 
-const EAGAIN = -11;
-const SIGKILL = 9;
 /** Where this process prints. */
 const OUTPUTS = [1, 2];
 /** How long to wait for a killed server, in ms. */
@@ -200,7 +200,7 @@ class ForkServer {
     if (this.dead) return;
     this.dead = true;
     living.delete(this);
-    native().pidfdSignal(this.#pidfd, SIGKILL); // if it has closed its socket only, it is of no use any more
+    native().pidfdSignal(this.#pidfd, constants.signals.SIGKILL); // if it has closed its socket only, it is of no use any more
     blockUntil(
       () => native().exitStatus(this.#pidfd, true) !== EAGAIN,
       () => [this.#pidfd],

@@ -2,46 +2,21 @@ import { readFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import { inspect } from 'node:util';
 import { RawArray, SharedArray } from '../data/array.js';
-import { checked, ForkUnsafeError, SystemError } from '../errors.js';
+import { checked } from '../errors.js';
 import { LARGEST_BLOCK } from '../memory/arena.js';
 import { native } from '../native.js';
-import { begin } from './bootstrap.js';
-import { exitCodeOf } from './child.js';
-import { callFork, type Forked, goOnAsChild } from './fork.js';
-import type { Answer, Request, Retirement, Setup } from './forkserver-client.js';
-import { discard, type Header, type Incoming, pack, post, Received, take } from './message.js';
+import { ForkServer } from './forkserver.js';
+import type { Setup } from './forkserver-client.js';
+import { discard, type Header, pack, take } from './message.js';
+import { becomeOrdered, order } from './order.js';
 import { becomeCurrent } from './process.js';
 import { PARENT, program, SOCKET } from './program.js';
 import { rehearse } from './rehearse.js';
 import { becomeSelf, whileImporting } from './self.js';
-import { Spare } from './spare.js';
 import { importModule } from './target.js';
-
-const EAGAIN = -11;
-const SIGKILL = 9;
-/** How many spare children there are at most. As many as have been started: who starts one process needs no four. */
-const MOST_SPARES = 4;
-/** For so many ms nothing must happen before another spare is made: a fork takes a processor, which others may need. */
-const QUIET = 10;
-/** How soon an answer for which the socket had no room is tried again, in ms. */
-const AGAIN = 10;
 
 /** What the server is until a child of it becomes somebody. */
 const NOBODY = { name: 'forkserver', identity: [], daemon: false, authkey: new Uint8Array(32) };
-
-interface Ward {
-  id: number;
-  pidfd: number;
-  daemon: boolean;
-}
-
-/** A process to become: what the child of the fork goes on with. */
-interface Order {
-  received: Received;
-  output: number;
-  error: number;
-  header: { cwd: string; umask: number };
-}
 
 /**
  * The program of a fork server: a node that has loaded what its processes need and does nothing, so that it can be
@@ -56,7 +31,7 @@ export function beServer(): void {
   const { preload } = JSON.parse(readFileSync(setup!, 'utf8')) as Setup;
   native().closeDescriptor(setup!);
   void prepare(preload).then(() => {
-    const order = new Server().serve();
+    const order = new ForkServer().serve();
     void becomeOrdered(order);
   });
 }
@@ -121,157 +96,4 @@ function rehearsal(): number[] {
   discard(message, false);
   for (const object of objects) object.close();
   return descriptors;
-}
-
-class Server {
-  readonly #wards = new Map<number, Ward>();
-  /** Answers that wait for room in the socket. */
-  #unsent: Answer[] = [];
-  /** The client's thread has ended, and its process has not. */
-  #alone = false;
-  /** Nobody will ask for more processes. */
-  #retired = false;
-  readonly #spares: Spare[] = [];
-  #started = 0;
-  /** The last attempt at a spare failed, and nobody has asked for a process since then. */
-  #fails = false;
-
-  /** Serves until the client ends. Returns in a forked child, with what that has to become. */
-  serve(): Order {
-    for (;;) {
-      const isLast = this.#alone || this.#retired;
-      if (isLast && this.#wards.size === 0 && this.#unsent.length === 0) process.exit(0);
-      const watched = [PARENT, ...(this.#alone ? [] : [SOCKET]), ...this.#wards.keys()];
-      const ready = new Uint8Array(watched.length);
-      const hasTime = !isLast && this.#needsSpare;
-      const timeout = hasTime ? this.#patience : this.#unsent.length > 0 ? AGAIN : -1;
-      const some = checked(native().poll(Int32Array.from(watched), ready, timeout), 'waiting');
-      if (some === 0 && hasTime) {
-        const order = this.#makeSpare();
-        if (order) return order;
-      }
-      if (ready[0] === 1) this.#end();
-      for (let i = 1; i < watched.length; i++) {
-        if (ready[i] === 1 && watched[i] !== SOCKET) this.#reap(watched[i]!);
-      }
-      this.#answer();
-      if (ready[1] !== 1 || watched[1] !== SOCKET) continue;
-      const message = take(SOCKET);
-      if (message === null) this.#alone = true;
-      const order = message && this.#obey(message);
-      if (order) return order;
-    }
-  }
-
-  #obey({ head, descriptors }: Incoming): Order | undefined {
-    const asked = head as Request | Retirement;
-    if (!('retires' in asked)) return this.#fork(asked, descriptors);
-    this.#retired = true;
-    return undefined;
-  }
-
-  #fork({ id, daemon }: Request, descriptors: number[]): Order | undefined {
-    try {
-      const { pid, pidfd } = this.#hire(descriptors) ?? callFork([], false);
-      this.#started++;
-      this.#fails = false;
-      if (pid === 0) {
-        goOnAsChild();
-        this.#leave();
-        return order(descriptors);
-      }
-      this.#wards.set(pidfd, { id, pidfd, daemon });
-      post(SOCKET, { id, pid } satisfies Answer, [pidfd]);
-    } catch (error) {
-      this.#unsent.push({ id, ...refusal(error) });
-    }
-    for (const fd of descriptors) native().closeDescriptor(fd);
-    return undefined;
-  }
-
-  get #needsSpare(): boolean {
-    return !this.#fails && this.#spares.length < Math.min(this.#started, MOST_SPARES);
-  }
-
-  /** Without any the next process would wait for all of a fork, so one is made at once. */
-  get #patience(): number {
-    return this.#spares.length === 0 ? 0 : QUIET;
-  }
-
-  #makeSpare(): Order | undefined {
-    try {
-      const spare = Spare.fork(() => this.#leave());
-      if (!(spare instanceof Spare)) return order(spare);
-      this.#spares.push(spare);
-    } catch (error) {
-      this.#fails = true;
-      refusal(error); // whoever asks for a process is told
-    }
-    return undefined;
-  }
-
-  #hire(descriptors: number[]): Forked | undefined {
-    for (let spare = this.#spares.shift(); spare; spare = this.#spares.shift()) {
-      if (spare.hire(descriptors)) return spare;
-      spare.bury();
-    }
-    return undefined;
-  }
-
-  /** In a child: gives up what is the server's. */
-  #leave(): void {
-    native().closeDescriptor(SOCKET);
-    for (const pidfd of this.#wards.keys()) native().closeDescriptor(pidfd);
-    for (const spare of this.#spares) spare.close();
-  }
-
-  #reap(pidfd: number): void {
-    const status = native().exitStatus(pidfd, true);
-    if (status === EAGAIN) return;
-    const { id } = this.#wards.get(pidfd)!;
-    this.#wards.delete(pidfd);
-    native().closeDescriptor(pidfd);
-    this.#unsent.push({ id, exitCode: exitCodeOf(checked(status, 'reaping')) });
-  }
-
-  #answer(): void {
-    while (this.#unsent.length > 0) {
-      const data = Buffer.from(JSON.stringify({ ...this.#unsent[0], descriptors: 0 }));
-      const result = native().sendMessage(SOCKET, data, new Int32Array(0));
-      if (result === EAGAIN) return;
-      this.#unsent.shift();
-    }
-  }
-
-  /** The client has ended: so do its daemons, also those that are stopped. */
-  #end(): never {
-    for (const { pidfd, daemon } of this.#wards.values()) {
-      if (daemon) native().pidfdSignal(pidfd, SIGKILL);
-    }
-    process.exit(0);
-  }
-}
-
-function refusal(error: unknown): { refused: string } | { errno: number } {
-  if (error instanceof ForkUnsafeError) return { refused: error.reason };
-  if (error instanceof SystemError) return { errno: error.errno };
-  throw error;
-}
-
-function order([payload, output, error, ...segments]: number[]): Order {
-  const received = new Received(payload!, segments);
-  return { received, output: output!, error: error!, header: received.header };
-}
-
-async function becomeOrdered({ received, output, error, header }: Order): Promise<void> {
-  for (const [fd, as] of [
-    [output, 1],
-    [error, 2],
-  ] as const) {
-    native().redirect(fd, as);
-    native().closeDescriptor(fd);
-  }
-  process.umask(header.umask);
-  process.chdir(header.cwd);
-  await begin(received, PARENT);
 }

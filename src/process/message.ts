@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { decode, encode } from '../channel/codec.js';
 import { holdBlock } from '../data/shared-memory.js';
+import { EAGAIN, ECONNRESET, EPIPE } from '../errno.js';
 import { checked } from '../errors.js';
 import { parseHandle } from '../memory/handle.js';
 import { type Cookie, Segment } from '../memory/segment.js';
@@ -54,9 +55,6 @@ export interface Message {
 /** How many descriptors one message of a socket takes. */
 const PER_MESSAGE = 250;
 const HEAD_BYTES = 4096;
-const EAGAIN = -11;
-const EPIPE = -32;
-const ECONNRESET = -104;
 
 /** Errors: `ERR_FORKLOCK_NOT_CLONEABLE` for what cannot be carried, and others of the codec; `ERR_FORKLOCK_SYSTEM`. */
 export function pack(header: Header, body: Body): Message {

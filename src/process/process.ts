@@ -1,3 +1,4 @@
+import { constants } from 'node:os';
 import { inspect } from 'node:util';
 import { afterForkInChild } from '../after-fork.js';
 import { ClosedError, checked, ProcessError, wrongType } from '../errors.js';
@@ -25,9 +26,6 @@ export interface ProcessOptions {
   /** Whether it ends with its parent. Default: as the process that makes it, which is false for a main process. */
   daemon?: boolean | undefined;
 }
-
-const SIGKILL = 9;
-const SIGTERM = 15;
 
 type State = 'initial' | 'started' | 'stopped' | 'closed';
 
@@ -211,12 +209,12 @@ export class Process {
 
   /** Sends SIGTERM. Nothing when it has ended: never to another process that got its pid. Errors: as those of `join`. */
   terminate(): void {
-    this.#signal(SIGTERM);
+    this.#signal(constants.signals.SIGTERM);
   }
 
   /** Sends SIGKILL, as `terminate` does. */
   kill(): void {
-    this.#signal(SIGKILL);
+    this.#signal(constants.signals.SIGKILL);
   }
 
   #signal(number: number): void {

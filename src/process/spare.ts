@@ -1,3 +1,5 @@
+import { constants } from 'node:os';
+import { EAGAIN } from '../errno.js';
 import { checked } from '../errors.js';
 import { native } from '../native.js';
 import { blockUntil } from './descriptors.js';
@@ -6,13 +8,11 @@ import { type Incoming, post, take } from './message.js';
 
 /** How long a spare may take to wake up, in ms. One that somebody has stopped would never. */
 const PATIENCE = 200;
-const EAGAIN = -11;
-const SIGKILL = 9;
 
 const ends = new Int32Array(2);
 
-/** What a child gets to know in the end: the descriptors of what it is to become. */
-type Order = number[];
+/** What a spare gets in the end: the descriptors of the process that it is to become. */
+type Descriptors = number[];
 
 /**
  * A child of the fork server that was forked before anybody asked for it, and waits: what it costs to fork is then no
@@ -30,8 +30,8 @@ export class Spare {
     this.#socket = socket;
   }
 
-  /** Returns twice, as fork() does: in the child, where `leave` is called first, with its order. Errors: those of fork(). */
-  static fork(leave: () => void): Spare | Order {
+  /** Returns twice, as fork() does: in the child, where `leave` is called first, with its descriptors. Errors: those of fork(). */
+  static fork(leave: () => void): Spare | Descriptors {
     checked(native().socketPair(ends), 'making a socket');
     const [ours, theirs] = ends as unknown as [number, number];
     let forked: Forked;
@@ -49,28 +49,33 @@ export class Spare {
     native().closeDescriptor(ours);
     goOnAsChild();
     leave();
-    return receiveOrder(theirs);
+    return receiveDescriptors(theirs);
   }
 
-  /** Tells it what to become. False: it has ended, or is stopped. */
-  hire(order: Order): boolean {
-    const hired = post(this.#socket, {}, order, PATIENCE) && this.#begins();
-    native().closeDescriptor(this.#socket);
+  /** Tells it what to become. False: it has ended, or is stopped, and is dismissed. */
+  hire(descriptors: Descriptors): boolean {
+    let hired = false;
+    try {
+      hired = post(this.#socket, {}, descriptors, PATIENCE) && this.#begins();
+    } finally {
+      if (hired) native().closeDescriptor(this.#socket);
+      else this.dismiss();
+    }
     return hired;
   }
 
-  /** After `hire` has said no. */
-  bury(): void {
-    native().pidfdSignal(this.pidfd, SIGKILL);
+  /** Ends it, if it has not ended, and reaps it. */
+  dismiss(): void {
+    native().pidfdSignal(this.pidfd, constants.signals.SIGKILL);
     blockUntil(
       () => native().exitStatus(this.pidfd, true) !== EAGAIN,
       () => [this.pidfd],
       Number.POSITIVE_INFINITY, // it is dying, if it is not dead
     );
-    native().closeDescriptor(this.pidfd);
+    this.close();
   }
 
-  /** In another process, which only inherited it. */
+  /** Lets go of it: in another process, which only inherited it. */
   close(): void {
     native().closeDescriptor(this.#socket);
     native().closeDescriptor(this.pidfd);
@@ -85,16 +90,16 @@ export class Spare {
     };
     const heard = blockUntil(hears, () => [this.#socket], PATIENCE); // until it answers, or ends
     if (!heard) {
-      native().pidfdSignal(this.pidfd, SIGKILL);
+      native().pidfdSignal(this.pidfd, constants.signals.SIGKILL);
       hears();
     }
     return Boolean(said);
   }
 }
 
-/** In the spare. The wait ends with the order, or with the server. */
-function receiveOrder(socket: number): Order {
-  native().ignoreInterrupt(); // as the server does: a Ctrl-C from before the order does not concern what it will be
+/** In the spare. The wait ends when it is hired, or with the server. */
+function receiveDescriptors(socket: number): Descriptors {
+  native().ignoreInterrupt(); // as the server does: a Ctrl-C from before does not concern what it will be
   for (;;) {
     const message = take(socket);
     if (message === null) native().leaveProcess(0);

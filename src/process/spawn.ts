@@ -1,3 +1,4 @@
+import { EAGAIN } from '../errno.js';
 import { checked, SystemError } from '../errors.js';
 import { native } from '../native.js';
 import { OwnChild } from './child.js';
@@ -7,7 +8,6 @@ import { AS_PROCESS, program } from './program.js';
 import { pidfdOfSelf } from './self.js';
 
 const ends = new Int32Array(2);
-const EAGAIN = -11;
 const made = new Int32Array(1);
 const DEV_NULL = -1;
 

@@ -14,7 +14,9 @@ const build = `${here}build/`;
 mkdirSync(`${build}corpus`, { recursive: true });
 
 const clang = spawnSync('clang++', ['--version']).status === 0;
-const sources = ['futex', 'memory', 'participant', 'robust', 'waiter'].map((name) => `../../../native/${name}.cc`);
+const sources = ['futex', 'memory', 'participant', 'proc', 'robust', 'waiter'].map(
+  (name) => `../../../native/${name}.cc`,
+);
 const flags = ['-std=c++17', '-g', '-O1', '-pthread', '-fno-sanitize-recover=all', '-o', 'build/segments'];
 const [compiler, ...how] = clang
   ? ['clang++', '-fsanitize=fuzzer,address,undefined', 'segments.cc']

@@ -80,6 +80,18 @@ test.runIf(isX64).each([['SIGKILL'], ['SIGTERM'], ['SIGSTOP']] as const)(
   },
 );
 
+test.runIf(isX64)('one that is killed is reaped, and not replaced before somebody asks for a process', async () => {
+  const { printed, stderr, code } = await withSpare(`
+    process.kill(spare, 'SIGKILL');
+    while (fs.existsSync('/proc/' + spare)) await new Promise(setImmediate);
+    print(childrenOf(server));
+    print(run('nothing'));
+    print(await theSpare() !== spare);
+  `);
+  expect({ stderr, code }).toEqual({ stderr: '', code: 0 });
+  expect(printed).toEqual([[], 0, true]);
+});
+
 test.runIf(isX64)('a Ctrl-C from before it has its order is not for it, one from afterwards is', async () => {
   const { printed, stderr, code } = await withSpare(`
     process.kill(spare, 'SIGINT');
