@@ -1,5 +1,5 @@
 import { readdirSync } from 'node:fs';
-import { BoundedSemaphore, Condition, Event, Lock, OwnerDiedError, RawArray, RLock, Semaphore } from 'forklock';
+import { BoundedSemaphore, Condition, Event, Lock, OwnerDiedError, RLock, Semaphore } from 'forklock';
 import { describe, expect, test } from 'vitest';
 import { Actor, PROCESSES } from './support/actor.js';
 import { useTroupe } from './support/stage.js';
@@ -145,43 +145,6 @@ describe.each(PROCESSES)('waits of one thread: %s', (mode) => {
     await hammered;
     expect(lock.waiting).toBe(0);
     stop.close();
-  });
-
-  test('the next one has lost as many races as the first one, and is served as soon', async () => {
-    const [waiter] = (await troupe.lendAll([mode])) as [Actor];
-    const lock = await share('Lock', 'handle', [waiter]);
-    const served = new RawArray('int32', 1);
-    let inTurn = 0;
-    for (let i = 0; i < 10 && inTurn === 0; i++) {
-      served.set(0, 0);
-      lock.acquire();
-      const both = waiter.run(async ({ get, forklock }, handle) => {
-        const served = forklock.RawArray.from(handle);
-        const wait = async (): Promise<void> => {
-          await get('o').acquireAsync();
-          served.set(0, Number(served.get(0)) + 1);
-          get('o').release();
-        };
-        await Promise.all([wait(), wait()]);
-      }, String(served.handle));
-      await until(() => lock.waiting === 2);
-      // The first one loses races until what is released is for it.
-      let reserved = false;
-      for (let lost = 0; lost < 10 && !reserved; lost++) {
-        lock.release();
-        reserved = !lock.tryAcquire();
-        if (!reserved) await new Promise((resolve) => setTimeout(resolve, 10));
-      }
-      if (reserved) {
-        const end = performance.now() + SOON;
-        while (!lock.tryAcquire() && performance.now() < end);
-        inTurn = served.get(0);
-      }
-      lock.release();
-      await both;
-    }
-    expect(inTurn).toBe(2);
-    served.close();
   });
 
   test('all learn of an owner that died, the first of them first', async () => {
