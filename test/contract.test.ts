@@ -5,7 +5,19 @@ import { startGroup } from './support/group.js';
 import { script } from './support/script.js';
 
 /** What the design takes from the kernel and libc. Each fact is checked by a process of its own: see contract/. */
-const sources = ['main', 'futex', 'robust', 'deaths', 'futexes', 'processes', 'messages', 'memory', 'carried'];
+const sources = [
+  'main',
+  'futex',
+  'robust',
+  'deaths',
+  'entries',
+  'gone',
+  'futexes',
+  'processes',
+  'messages',
+  'memory',
+  'carried',
+];
 const program = compile(
   'contract',
   'test/contract',

@@ -38,7 +38,7 @@ test('the demo reports the race honestly, is exact under the lock, and recovers 
   expect(crashed.heirs).toEqual([{ name: expect.any(String), repaired: { from: 0, to: 1, amount: 500 } }]);
   expect(crashed.tellers.map((teller) => teller.name)).toContain(crashed.heirs[0]!.name);
   expect(crashed.final).toBe(crashed.expected);
-  // The promise is less than 100 ms on a machine that is not busy; the tests run on one that is.
+  // A millisecond on a machine that is not busy; the tests run on one that is.
   expect(crashed.recoveryMilliseconds).toBeGreaterThan(0);
   expect(crashed.recoveryMilliseconds).toBeLessThan(2_000);
   expect(crashed.warnings).toEqual([

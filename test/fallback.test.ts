@@ -138,7 +138,7 @@ for (const [place, modes] of places) {
   }
 }
 
-describe('without futex_waitv, deaths are noticed after a slice (promised: under 100 ms)', () => {
+describe('without futex_waitv, deaths are noticed by a look every 20 or 50 ms', () => {
   const killing = deaths.filter(({ title }) => /SIGKILL|terminated/.test(title));
   const holdings: { title: string; cls: string; make(): Any; victim: string; waiter: string }[] = [
     { title: 'Lock', cls: 'Lock', make: () => new forklock.Lock(), victim: 'o', waiter: 'o' },

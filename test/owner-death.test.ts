@@ -8,7 +8,7 @@ import { until } from './support/time.js';
 
 /**
  * What happens when a participant ends while it holds something, or waits. The promise is: waiters notice at once
- * (target under 1 ms, always under 100 ms). The bound here is for a busy machine; what was measured is printed.
+ * (under 1 ms where a processor is free). The bound here is for a busy machine; what was measured is printed.
  */
 
 const troupe = useTroupe();
@@ -21,7 +21,7 @@ afterAll(() => {
   const at = (q: number): string => times[Math.floor(q * (times.length - 1))]!.toFixed(2);
   console.log(
     `from SIGKILL to the next owner, as the test sees it, ${times.length} times: ` +
-      `median ${at(0.5)} ms, 90 % ${at(0.9)} ms, longest ${at(1)} ms (promised: always under 100 ms)`,
+      `median ${at(0.5)} ms, 90 % ${at(0.9)} ms, longest ${at(1)} ms`,
   );
 });
 

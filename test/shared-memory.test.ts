@@ -88,7 +88,7 @@ describe('SharedMemory', () => {
     expect(() => new SharedMemory({ create: true })).toThrow(TypeError);
     expect(() => new SharedMemory({} as object)).toThrow(TypeError);
     expect(() => new SharedMemory(null as unknown as object)).toThrow(TypeError);
-    for (const name of ['', '/', '.', '..', 'a/b', '/a/b', '../x', 'a\0b', 'x'.repeat(256)]) {
+    for (const name of ['', '/', '.', '..', 'a/b', '/a/b', '../x', 'a\0b', 'x'.repeat(256), '\ud800']) {
       expect(() => new SharedMemory({ name, create: true, size: 1 })).toThrow(RangeError);
     }
     expect(() => new SharedMemory({ name: 1 as unknown as string })).toThrow(TypeError);
@@ -96,6 +96,21 @@ describe('SharedMemory', () => {
       expect.objectContaining({ code: 'ERR_FORKLOCK_INVALID_HANDLE' }),
     );
   });
+
+  test.each(['é'.repeat(100), '%'.repeat(200), '.x'])(
+    'the handle of a name that is longer in it opens it: %s',
+    (end) => {
+      const memory = new SharedMemory({ name: newName() + end, create: true, size: 1 });
+      SharedMemory.from(memory.handle).close();
+      memory.unlink();
+      for (const handle of [memory.handle, 'forklock1:memory:@a%2Fb:0:0', `forklock1:memory:@${'x'.repeat(300)}:0:0`]) {
+        expect(() => SharedMemory.from(handle)).toThrow(
+          expect.objectContaining({ code: 'ERR_FORKLOCK_INVALID_HANDLE' }),
+        );
+      }
+      memory.close();
+    },
+  );
 
   test('an empty file, a directory and a symbolic link are not attached to', () => {
     const name = newName();

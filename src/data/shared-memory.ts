@@ -60,7 +60,13 @@ export class SharedMemory {
     if (parsed.kind !== 'memory')
       throw new HandleError(`expected a handle of SharedMemory, got one of '${parsed.kind}'`);
     const where = parsed.segment;
-    if ('name' in where) return new SharedMemory({ name: where.name });
+    if ('name' in where) {
+      try {
+        return new SharedMemory({ name: where.name });
+      } catch (cause) {
+        throw new HandleError(`the SharedMemory '${where.name}' of this handle cannot be opened`, { cause });
+      }
+    }
     const index = native().openDescriptor(where.pid, where.fd, where.inode, ...where.cookie);
     if (index < 0) {
       throw new HandleError('the SharedMemory of this handle is gone', { cause: new SystemError('opening it', index) });
@@ -226,6 +232,7 @@ function createNamed(name: string | undefined, size: number): object {
 /** As shm_open(3) takes names: Python's attribute has no leading slash, POSIX programs write one. */
 function checkShmName(name: unknown): string {
   if (typeof name !== 'string') throw wrongType('name', 'a string', name);
+  if (!name.isWellFormed()) throw outOfRange('name', 'well-formed Unicode', name);
   const bare = name.replace(/^\//, '');
   if (bare === '' || bare === '.' || bare === '..' || /[/\0]/.test(bare) || Buffer.byteLength(bare) > MAX_NAME) {
     throw outOfRange('name', `a file name of 1 to ${MAX_NAME} bytes without slashes`, name);

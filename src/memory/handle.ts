@@ -17,12 +17,16 @@ export interface ParsedHandle {
 }
 
 const FORM =
-  /^forklock1:([a-z-]{1,20}):(?:@([^:+]{1,255})|(\d{1,10})\.(\d{1,7})\.(\d{1,15})\.([0-9a-f]{32})):(\d{1,7}):(\d{1,10})$/;
+  /^forklock1:([a-z-]{1,20}):(?:@([^:+]{1,765})|(\d{1,10})\.(\d{1,7})\.(\d{1,15})\.([0-9a-f]{32})):(\d{1,7}):(\d{1,10})$/;
+
+/** Names of SharedMemory are 255 bytes long, of which each may be three characters here. Those of the others are that as a whole. */
+const tooLong = (kind: string, file: string): boolean => kind !== 'memory' && file.length > 255;
 
 export function parseHandle(handle: unknown): ParsedHandle {
   if (typeof handle !== 'string') throw wrongType('handle', 'a handle (string)', handle);
-  const m = handle.length <= 512 ? FORM.exec(handle) : null;
-  if (!m) throw new HandleError(`expected a handle like 'forklock1:lock:…', got '${handle.slice(0, 80)}'`);
+  const m = handle.length <= 1024 ? FORM.exec(handle) : null;
+  if (!m || tooLong(m[1]!, m[2] ?? ''))
+    throw new HandleError(`expected a handle like 'forklock1:lock:…', got '${handle.slice(0, 80)}'`);
   const [, kind, file, pid, fd, inode, hex, cell, cookie] = m;
   const name = file === undefined ? undefined : nameOfFile(file);
   if (file !== undefined && name === undefined)

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { createRequire, isBuiltin } from 'node:module';
 import { isAbsolute } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -52,9 +52,9 @@ export function placeAt(target: readonly unknown[]): Place {
 export function moduleUrl(module: unknown, what: string): string {
   const url = module instanceof URL ? module.href : module;
   if (typeof url !== 'string') throw wrongType(what, 'a URL, an absolute path or the name of a package', module);
-  if (isAbsolute(url)) return existing(pathToFileURL(url), what);
+  if (isAbsolute(url)) return existing(pathToFileURL(url).href, what);
   if (/^[a-z][a-z0-9+.-]*:/i.test(url)) {
-    if (url.startsWith('file:')) return existing(new URL(url), what);
+    if (/^file:/i.test(url)) return existing(url, what);
     if (URL.canParse(url)) return url;
   }
   if (url === '' || /^\.{0,2}\//.test(url) || /^\.{1,2}$/.test(url)) {
@@ -78,9 +78,24 @@ export function moduleUrl(module: unknown, what: string): string {
   }
 }
 
-function existing(url: URL, what: string): string {
-  if (!existsSync(fileURLToPath(url))) throw new TargetError(`${what}: there is no file ${fileURLToPath(url)}`);
-  return url.href;
+function existing(url: string, what: string): string {
+  let path: string;
+  try {
+    path = fileURLToPath(url);
+  } catch (cause) {
+    throw new TargetError(`${what}: ${url} is no URL of a file`, { cause });
+  }
+  if (!isFile(path)) throw new TargetError(`${what}: there is no file ${path}`);
+  return new URL(url).href;
+}
+
+/** Or what is read as one: a pipe. */
+function isFile(path: string): boolean {
+  try {
+    return !statSync(path).isDirectory();
+  } catch {
+    return false;
+  }
 }
 
 /** Loaders and transformations that a program was started with know import() best. */

@@ -54,6 +54,21 @@ bool read_sleep(pid_t tid, Sleep* s) {
                          &s->args[3], &s->args[4], &s->args[5], &s->sp, &s->pc) == 9;
 }
 
+// How a thread sleeps that waits in this function for ever.
+template <typename Function>
+Sleep sleep_of_thread_in(Function wait) {
+  std::atomic<pid_t> tid{0};
+  std::thread([&tid, wait] {
+    tid.store(own_tid());
+    wait();
+    for (;;) pause();
+  }).detach();
+  UNTIL(tid.load() != 0 && is_asleep_in(tid.load(), SYS_futex));
+  Sleep s = {};
+  EXPECT(read_sleep(tid.load(), &s));
+  return s;
+}
+
 int* tid_address() {
   int* address = nullptr;
   if (prctl(PR_GET_TID_ADDRESS, &address) != 0) skip_for_error("needs CONFIG_CHECKPOINT_RESTORE; fork() says so, too");
@@ -372,29 +387,13 @@ FACT(condition_is_bitset, "glibc waits on a condition variable with a private FU
 FACT(semaphore_is_bitset, "glibc waits on a semaphore with FUTEX_WAIT_BITSET") {
   static sem_t semaphore;
   sem_init(&semaphore, 0, 0);
-  std::atomic<pid_t> tid{0};
-  std::thread([&] {
-    tid.store(own_tid());
-    sem_wait(&semaphore);
-    for (;;) pause();
-  }).detach();
-  UNTIL(tid.load() != 0 && is_asleep_in(tid.load(), SYS_futex));
-  Sleep s = {};
-  EXPECT(read_sleep(tid.load(), &s));
+  const Sleep s = sleep_of_thread_in([] { sem_wait(&semaphore); });
   EXPECT_EQ(s.args[1] & FUTEX_CMD_MASK, FUTEX_WAIT_BITSET);
 }
 
 FACT(mutex_is_wait, "glibc waits for a mutex with FUTEX_WAIT, so that it can be told from a condition variable") {
   pthread_mutex_lock(&mutex);
-  std::atomic<pid_t> tid{0};
-  std::thread([&] {
-    tid.store(own_tid());
-    pthread_mutex_lock(&mutex);
-    for (;;) pause();
-  }).detach();
-  UNTIL(tid.load() != 0 && is_asleep_in(tid.load(), SYS_futex));
-  Sleep s = {};
-  EXPECT(read_sleep(tid.load(), &s));
+  const Sleep s = sleep_of_thread_in([] { pthread_mutex_lock(&mutex); });
   EXPECT_EQ(s.args[1] & FUTEX_CMD_MASK, FUTEX_WAIT);
 }
 

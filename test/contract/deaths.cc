@@ -1,4 +1,4 @@
-// NATIVE B.1: what the kernel does with the robust mutexes of a thread that ends.
+// What the kernel does with the robust mutexes of a thread that ends.
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -24,6 +24,19 @@ Held* make_held() {
   Held* held = shared<Held>();
   make_robust(&held->mutex);
   return held;
+}
+
+// One that can be mapped more than once.
+int file_of_held() {
+  const int fd = static_cast<int>(syscall(SYS_memfd_create, "contract", 0));
+  EXPECT_EQ(ftruncate(fd, sizeof(Held)), 0);
+  return fd;
+}
+
+Held* map_held(int fd) {
+  void* map = mmap(nullptr, sizeof(Held), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  EXPECT(map != MAP_FAILED);
+  return static_cast<Held*>(map);
 }
 
 void hold(Held* held) {
@@ -208,15 +221,11 @@ FACT(forked, "a forked child neither owns nor releases the robust mutexes of its
 }
 
 FACT(unmapped, "a robust word whose mapping is gone when its thread ends is not marked") {
-  const int fd = static_cast<int>(syscall(SYS_memfd_create, "contract", 0));
-  EXPECT_EQ(ftruncate(fd, sizeof(Held)), 0);
-  const auto map = [=] {
-    return static_cast<Held*>(mmap(nullptr, sizeof(Held), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0));
-  };
-  Held* held = map();
+  const int fd = file_of_held();
+  Held* held = map_held(fd);
   make_robust(&held->mutex);
   const pid_t child = in_child([=] {
-    Held* own = map();
+    Held* own = map_held(fd);
     hold(own);
     munmap(own, sizeof(Held));
   });
@@ -225,15 +234,11 @@ FACT(unmapped, "a robust word whose mapping is gone when its thread ends is not 
 }
 
 FACT(second_mapping, "a robust word is marked by the mapping it was locked through, whatever others are unmapped") {
-  const int fd = static_cast<int>(syscall(SYS_memfd_create, "contract", 0));
-  EXPECT_EQ(ftruncate(fd, sizeof(Held)), 0);
-  const auto map = [=] {
-    return static_cast<Held*>(mmap(nullptr, sizeof(Held), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0));
-  };
-  Held* held = map();
+  const int fd = file_of_held();
+  Held* held = map_held(fd);
   make_robust(&held->mutex);
   const pid_t child = in_child([=] {
-    Held* other = map();
+    Held* other = map_held(fd);
     hold(held);
     munmap(other, sizeof(Held));
   });

@@ -1,4 +1,4 @@
-// NATIVE B.1: futexes and futex_waitv.
+// What futexes and futex_waitv do.
 #include <sched.h>
 #include <sys/wait.h>
 

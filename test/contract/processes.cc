@@ -1,4 +1,4 @@
-// What ends of processes, pids, pidfds and signals do: NATIVE B.1, and native/process.cc.
+// What ends of processes, pids, pidfds and signals do, for native/process.cc.
 #include <fcntl.h>
 #include <poll.h>
 #include <sched.h>

@@ -1,22 +1,22 @@
+import { NEVER_WANTS, type Seat, seatOf, times } from './cast.js';
 import type { Core } from './core.js';
 import { type Body, Violation, type WaitOptions } from './program.js';
 import type { Suite } from './suite.js';
-import { isGoneIn, type Participant, peek, Room, type Scenario, times } from './world.js';
+import { namesLiving, peek, Room } from './words.js';
+import type { Participant, Scenario } from './world.js';
 
 /** Semaphore without `recover`: permits are counted, nobody owns one. */
 type Count = import('../../src/sync/core/counting.js').Count;
 
-export interface TakerPlan extends WaitOptions {
+export interface TakerPlan extends WaitOptions, Omit<Seat, 'joins'> {
   patience?: number;
   rounds?: number;
-  slot?: number;
   /** Keeps what it took. */
   keeps?: boolean;
   /** Begins with a try, as Semaphore.acquire does. */
   fast?: boolean;
 }
 
-const NEVER_WANTS = 99;
 const NO_BOUND = 0xffffff;
 
 /** A semaphore, and how many permits there are and are in whose hands. */
@@ -92,8 +92,7 @@ export class CountModel {
   }
 
   final(state: readonly number[]): string | undefined {
-    const want = state[this.c.want]!;
-    if (want !== 0 && !isGoneIn(state, want)) return 'a reservation is left of somebody who is done';
+    if (namesLiving(state, this.c.want)) return 'a reservation is left of somebody who is done';
     const [free, held, total] = [this.#free(state), state[this.#held]!, state[this.#total]!];
     if (free + held > total) return `permits came from nowhere: ${free} free and ${held} held of ${total}`;
     if (state[this.#deaths] === 0 && free + held < total)
@@ -114,7 +113,7 @@ function counted(core: Core, { permits, takers, givers = [] }: Cast, rest: Parti
   const room = new Room(slots);
   const model = new CountModel(core, room, permits);
   const participants: Participant[] = [
-    ...takers.map((plan, i) => ({ slot: plan.slot ?? i, body: model.taker(plan) })),
+    ...takers.map((plan, i) => ({ ...seatOf(plan, i), body: model.taker(plan) })),
     ...givers.map((amounts, i) => ({ slot: takers.length + i, body: model.giver(...amounts) })),
   ];
   return {

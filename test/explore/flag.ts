@@ -1,7 +1,9 @@
+import { type Seat, seatOf, times } from './cast.js';
 import type { Core } from './core.js';
 import { type Body, Violation, type WaitOptions } from './program.js';
 import type { Suite } from './suite.js';
-import { peek, Room, type Scenario, times } from './world.js';
+import { peek, Room } from './words.js';
+import type { Scenario } from './world.js';
 
 /** Event. */
 export type Does = 'set' | 'clear';
@@ -16,6 +18,7 @@ export class FlagModel {
   readonly #owed: number;
   /** For each participant: who was present when the set began that it is in. */
   readonly #setting: number;
+  readonly #participants: number;
 
   constructor(core: Core, room: Room, participants: number, at = room.word('flag')) {
     this.#core = core.flag;
@@ -24,6 +27,7 @@ export class FlagModel {
     this.#present = room.word('(present)');
     this.#owed = room.word('(owed)');
     this.#setting = room.table('(setting)', participants);
+    this.#participants = participants;
   }
 
   waiter(plan: WaitOptions = {}, rounds = 1): Body {
@@ -80,13 +84,13 @@ export class FlagModel {
   died(state: number[], index: number): void {
     state[this.#present]! &= ~(1 << index);
     state[this.#owed]! &= ~(1 << index);
+    // A set that is under way owes the next wait of that participant nothing.
+    for (let i = 0; i < this.#participants; i++) state[this.#setting + i]! &= ~(1 << index);
   }
 }
 
-interface Waiter extends WaitOptions {
+interface Waiter extends WaitOptions, Seat {
   rounds?: number;
-  slot?: number;
-  joins?: boolean;
 }
 
 /** `late`: the setters register when the waiters may be asleep already. */
@@ -106,11 +110,7 @@ function flagged(
   ];
   return {
     room,
-    participants: bodies.map((body, i) => ({
-      slot: waiters[i]?.slot ?? i,
-      body,
-      joins: i < waiters.length ? waiters[i]!.joins === true : late,
-    })),
+    participants: bodies.map((body, i) => ({ ...seatOf(waiters[i] ?? { joins: late }, i), body })),
     died: (state, index) => model.died(state, index),
     mayRest: (state) => model.mayRest(state),
     ...rest,

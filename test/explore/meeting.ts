@@ -1,19 +1,19 @@
 import type { Memory } from '../../src/memory/words.js';
+import { type Seat, seatOf, times } from './cast.js';
 import type { Core } from './core.js';
 import { type Body, Violation, type WaitOptions } from './program.js';
 import type { Suite } from './suite.js';
-import { type Participant, Room, type Scenario, times } from './world.js';
+import { Room } from './words.js';
+import type { Participant, Scenario } from './world.js';
 
 /** Barrier. */
 export type Meeting = import('../../src/sync/core/meeting.js').Meeting;
 type Meet = import('../../src/sync/core/meeting.js').Meet;
 
-export interface PartyPlan extends WaitOptions {
+export interface PartyPlan extends WaitOptions, Seat {
   rounds?: number;
-  slot?: number;
   /** Its action throws when it is the last. */
   fails?: boolean;
-  joins?: boolean;
 }
 
 /** Rounds that a scenario may come to. */
@@ -133,7 +133,7 @@ function meet(
   const room = new Room(plans.length + disturbers.length);
   const model = new MeetingModel(core, room, parties);
   const participants: Participant[] = [
-    ...plans.map((plan, i) => ({ slot: plan.slot ?? i, body: model.party(plan), joins: plan.joins === true })),
+    ...plans.map((plan, i) => ({ ...seatOf(plan, i), body: model.party(plan) })),
     ...disturbers.map((does, i) => ({ slot: plans.length + i, body: model.disturber(...does) })),
   ];
   return {

@@ -1,13 +1,13 @@
+import { NEVER_WANTS, type Seat, seatOf, times } from './cast.js';
 import type { Core } from './core.js';
 import { type Api, type Body, Violation, type WaitOptions } from './program.js';
 import type { Suite } from './suite.js';
-import { isGoneIn, type Participant, Room, type Scenario, times } from './world.js';
+import { isGoneIn, namesLiving, Room } from './words.js';
+import type { Participant, Scenario } from './world.js';
 
 /** Lock, RLock, and the writing side of RWLock. */
 type Owned = Core['owned'];
 export type OwnedWord = import('../../src/sync/core/owned.js').OwnedWord;
-
-const NEVER_WANTS = 99;
 
 export interface LockPlan extends WaitOptions {
   /** Lost races until the word is reserved. */
@@ -131,17 +131,15 @@ export class LockModel {
   final(state: readonly number[]): string | undefined {
     const owner = this.#owned.ownerOf(state[this.o.word]!);
     if (owner !== 0 && !isGoneIn(state, owner)) return 'the lock is still held by somebody who is done';
-    const want = state[this.o.want]!;
-    if (want !== 0 && !isGoneIn(state, want)) return 'a reservation is left of somebody who is done';
+    if (namesLiving(state, this.o.want)) return 'a reservation is left of somebody who is done';
     if (owner === 0 && state[this.o.died] !== 0 && state[this.#lost] === 0) return '`died` is left after the release';
     return undefined;
   }
 }
 
-/** The participants of a lock scenario: each has a slot of its own unless its plan says otherwise. */
 interface Cast {
   slots: number;
-  users: (LockPlan & { slot?: number; joins?: boolean })[];
+  users: (LockPlan & Seat)[];
 }
 
 function locked(core: Core, cast: Cast, rest: Partial<Scenario> = {}): Scenario {
@@ -149,9 +147,8 @@ function locked(core: Core, cast: Cast, rest: Partial<Scenario> = {}): Scenario 
   const lock = new LockModel(core, room);
   const participants = cast.users.map(
     (plan, i): Participant => ({
-      slot: plan.slot ?? i,
+      ...seatOf(plan, i),
       body: lock.user(plan),
-      joins: plan.joins === true,
       begins: (state) => !plan.releases || lock.isHandedOver(state),
     }),
   );

@@ -1,23 +1,21 @@
+import { NEVER_WANTS, type Seat, seatOf, slotsOf, times } from './cast.js';
 import type { Core } from './core.js';
 import { type Body, Violation, type WaitOptions } from './program.js';
 import type { Suite } from './suite.js';
-import { isGoneIn, type Participant, peek, Room, type Scenario, times } from './world.js';
+import { namesLiving, peek, Room } from './words.js';
+import type { Scenario } from './world.js';
 
 /** Semaphore with `recover: true`: permits know their holders, and those of the dead come back. */
 type Permits = import('../../src/sync/core/permits.js').Permits;
 
-export interface HolderPlan extends WaitOptions {
+export interface HolderPlan extends WaitOptions, Seat {
   patience?: number;
   rounds?: number;
   /** How many permits it takes, one after the other, before it gives them back together. */
   many?: number;
   /** Keeps what it took. */
   keeps?: boolean;
-  slot?: number;
-  joins?: boolean;
 }
-
-const NEVER_WANTS = 99;
 
 export class PermitsModel {
   readonly p: Permits;
@@ -91,8 +89,7 @@ export class PermitsModel {
   }
 
   final(state: readonly number[]): string | undefined {
-    const want = state[this.p.want]!;
-    if (want !== 0 && !isGoneIn(state, want)) return 'a reservation is left of somebody who is done';
+    if (namesLiving(state, this.p.want)) return 'a reservation is left of somebody who is done';
     const free = this.#free(state);
     const held = this.#sum(state);
     return free + held === this.p.size ? undefined : `${free} permits are free of ${this.p.size}, and ${held} are held`;
@@ -100,11 +97,9 @@ export class PermitsModel {
 }
 
 function recoverable(core: Core, size: number, users: HolderPlan[], rest: Partial<Scenario> = {}): Scenario {
-  const room = new Room(1 + Math.max(...users.map(({ slot }, i) => slot ?? i)));
+  const room = new Room(slotsOf(users));
   const model = new PermitsModel(core, room, size, users.length);
-  const participants = users.map(
-    (plan, i): Participant => ({ slot: plan.slot ?? i, body: model.holder(plan), joins: plan.joins === true }),
-  );
+  const participants = users.map((plan, i) => ({ ...seatOf(plan, i), body: model.holder(plan) }));
   return {
     room,
     participants,

@@ -1,22 +1,20 @@
+import { NEVER_WANTS, type Seat, seatOf, slotsOf, times } from './cast.js';
 import type { Core } from './core.js';
 import { type Api, type Body, Violation, type WaitOptions } from './program.js';
 import type { Suite } from './suite.js';
-import { isGoneIn, nameOf, type Participant, peek, Room, type Scenario, times } from './world.js';
+import { isGoneIn, nameOf, namesLiving, peek, Room } from './words.js';
+import type { Scenario } from './world.js';
 
 /** RWLock. */
 export type Sharing = import('../../src/sync/core/sharing.js').Sharing;
 
-export interface UserPlan extends WaitOptions {
+export interface UserPlan extends WaitOptions, Seat {
   does: 'read' | 'write' | 'downgrade';
   patience?: number;
   rounds?: number;
   /** Begins with a try, as both sides' acquire do. */
   fast?: boolean;
-  slot?: number;
-  joins?: boolean;
 }
-
-const NEVER_WANTS = 99;
 
 export class SharingModel {
   readonly s: Sharing;
@@ -127,8 +125,7 @@ export class SharingModel {
     const { s } = this;
     const owner = this.#core.owned.ownerOf(state[s.word]!);
     if (owner !== 0 && !isGoneIn(state, owner)) return 'the lock is held by somebody who is done';
-    const want = state[s.want]!;
-    if (want !== 0 && !isGoneIn(state, want)) return 'a reservation is left of somebody who is done';
+    if (namesLiving(state, s.want)) return 'a reservation is left of somebody who is done';
     if (this.#core.sharing.reads(peek(state), s) !== 0) return 'somebody is counted as reading who is done';
     if (owner === 0 && state[s.inside] !== 0) return 'somebody is said to write, and nobody does';
     if (owner === 0 && state[s.died] !== 0 && state[this.#lost] === 0) return '`died` is left after a writer’s release';
@@ -137,11 +134,9 @@ export class SharingModel {
 }
 
 function shared(core: Core, users: UserPlan[], rest: Partial<Scenario> = {}): Scenario {
-  const room = new Room(1 + Math.max(...users.map(({ slot }, i) => slot ?? i)));
+  const room = new Room(slotsOf(users));
   const model = new SharingModel(core, room);
-  const participants = users.map(
-    (plan, i): Participant => ({ slot: plan.slot ?? i, body: model.user(plan), joins: plan.joins === true }),
-  );
+  const participants = users.map((plan, i) => ({ ...seatOf(plan, i), body: model.user(plan) }));
   return {
     room,
     participants,

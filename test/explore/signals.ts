@@ -1,15 +1,15 @@
+import { type Seat, seatOf, slotsOf, times } from './cast.js';
 import type { Core } from './core.js';
 import { LockModel, type OwnedWord } from './owned.js';
 import { type Api, type Body, Violation, type WaitOptions } from './program.js';
 import type { Suite } from './suite.js';
-import { type Participant, Room, type Scenario, times } from './world.js';
+import { Room } from './words.js';
+import type { Participant, Scenario } from './world.js';
 
 /** Condition, with a Lock: waits, notifications, and what becomes of them when somebody dies. */
 type Signals = import('../../src/sync/core/signals.js').Signals;
 
-interface WaiterPlan extends WaitOptions {
-  slot?: number;
-  joins?: boolean;
+interface WaiterPlan extends WaitOptions, Seat {
   rounds?: number;
 }
 
@@ -191,16 +191,15 @@ interface Cast {
 }
 
 function signalled(core: Core, { waiters, notifiers }: Cast, rest: Partial<Scenario> = {}): Scenario {
-  const last = Math.max(...waiters.map(({ slot }, i) => slot ?? i));
-  const room = new Room(last + 1 + notifiers.length);
+  const first = slotsOf(waiters);
+  const room = new Room(first + notifiers.length);
   const model = new SignalsModel(core, room, waiters.length + notifiers.length);
   const participants: Participant[] = [
-    ...waiters.map((plan, i) => ({
-      slot: plan.slot ?? i,
-      body: model.waiter(plan, plan.slot ?? i),
-      joins: plan.joins === true,
-    })),
-    ...notifiers.map((amounts, i) => ({ slot: last + 1 + i, body: model.notifier(...amounts) })),
+    ...waiters.map((plan, i) => {
+      const seat = seatOf(plan, i);
+      return { ...seat, body: model.waiter(plan, seat.slot) };
+    }),
+    ...notifiers.map((amounts, i) => ({ slot: first + i, body: model.notifier(...amounts) })),
   ];
   return {
     room,

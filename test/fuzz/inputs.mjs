@@ -1,11 +1,11 @@
 // Whatever a caller gives: handles, names and arguments, at random by fast-check. `inputs.mjs [--seed n] [--runs n] [--seconds n]`.
 // Each is done, or refused by an error with a code. Nothing blocks, no file is made outside of the directory, no descriptor is
 // left. A failure is printed with its seed and the least input that shows it.
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { fstatSync, lstatSync, readdirSync, readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import fc from 'fast-check';
 import * as all from 'forklock';
+import { FUNCTIONS, NOT_CALLED, processProperties } from './processes.mjs';
 
 const forklock = { ...all };
 
@@ -237,9 +237,54 @@ function call(object, method, args, time, wait) {
 // What a program gives as a function may throw what it likes; and the iteration of what was given is the giver's.
 const isGivers = (error) => error?.givers === true;
 
+/** What is exported is called by some property here, or it is said why it is not. */
+const called = new Set([...NAMES, 'SharedArray', 'Process', ...FUNCTIONS, ...Object.keys(NOT_CALLED)]);
+const missing = Object.keys(forklock).filter(
+  (name) => !called.has(name) && !(forklock[name].prototype instanceof Error),
+);
+if (missing.length > 0) throw new Error(`nobody calls ${missing}`);
+
+/** Where the file of a descriptor has its name; its link says where it was made, before it had one. */
+function nameOf(fd, directory) {
+  const { ino } = fstatSync(fd);
+  return readdirSync(directory).find(
+    (file) => lstatSync(`${directory}/${file}`, { throwIfNoEntry: false })?.ino === ino,
+  );
+}
+
+function filesOpen() {
+  return readdirSync('/proc/self/fd')
+    .map(Number)
+    .filter((fd) => {
+      try {
+        return fstatSync(fd).isFile();
+      } catch {
+        return false; // that of readdirSync
+      }
+    });
+}
+
+/** Accessors that can be set, of an object of each class and of a `Process`. */
+const settable = [...NAMES, 'Process'].flatMap((name) => {
+  const setters = [];
+  for (let at = forklock[name].prototype; at && at !== Object.prototype; at = Object.getPrototypeOf(at)) {
+    for (const [key, { set }] of Object.entries(Object.getOwnPropertyDescriptors(at)))
+      if (set) setters.push([name, key]);
+  }
+  return setters;
+});
+
 const properties = {
-  handles: fc.property(fc.constantFrom(...NAMES), anyHandle, (name, handle) => {
-    attempt(() => forklock[name].from(handle));
+  handles: fc.property(fc.constantFrom(...NAMES), anyHandle, anyArgument, (name, handle, options) => {
+    attempt(() => forklock[name].from(handle, options));
+  }),
+
+  setters: fc.property(fc.constantFrom(...settable), anyArgument, ([name, key], value) => {
+    const object = name === 'Process' ? new forklock.Process() : make(name);
+    attempt(() => {
+      object[key] = value;
+    });
+    close(object);
   }),
 
   names: fc.property(fc.constantFrom(...NAMES.filter((name) => name !== 'SharedMemory')), anyText, (name, text) => {
@@ -251,8 +296,7 @@ const properties = {
       return;
     }
     try {
-      const file = readlinkSync(`/proc/self/fd/${object.cell.segment.fd}`);
-      if (dirname(file) !== directory) throw new Error(`it is ${file}`);
+      if (nameOf(object.cell.segment.fd, directory) === undefined) throw new Error(`it is not in ${directory}`);
       if (object.name !== text) throw new Error(`its name is ${object.name}`);
       forklock[name].from(object.handle).close();
       if (!forklock[name].unlink(text)) throw new Error('its name leads nowhere');
@@ -262,7 +306,27 @@ const properties = {
   }),
 
   'names of shared memory': fc.property(fc.oneof(anyText, anything), fc.boolean(), (name, create) => {
-    attempt(() => new forklock.SharedMemory({ name, size: 10, create }));
+    const before = new Set(filesOpen());
+    attempt(() => {
+      const memory = new forklock.SharedMemory({ name, size: 10, create });
+      try {
+        const made = filesOpen().filter((fd) => !before.has(fd));
+        const named = made.filter((fd) => nameOf(fd, '/dev/shm') === memory.name);
+        if (memory.name !== undefined && named.length !== 1) throw new Error('it is not in /dev/shm');
+        forklock.SharedMemory.from(memory.handle).close();
+      } catch (error) {
+        close(memory);
+        throw error;
+      }
+      return memory;
+    });
+  }),
+
+  'names that are removed': fc.property(fc.constantFrom(...NAMES), fc.oneof(anyText, anything), (name, text) => {
+    attempt(() => {
+      const found = forklock[name].unlink(text);
+      if (typeof found !== 'boolean') throw new Error(`it is ${found}`);
+    });
   }),
 
   constructors: fc.property(
@@ -298,14 +362,7 @@ const properties = {
     },
   ),
 
-  functions: fc.property(
-    fc.constantFrom('getContext', 'setForkserverPreload', 'waitpid', 'waitpidAsync', 'fork'),
-    fc.array(anyArgument, { maxLength: 2 }),
-    (name, args) => {
-      if (name === 'fork' || args[0] === undefined) return; // fork(): options only, and nothing should be forked here
-      attempt(() => forklock[name](...args));
-    },
-  ),
+  ...processProperties({ attempt, anything, anyText, anyArgument, brief, options2 }),
 };
 
 const descriptors = () => readdirSync('/proc/self/fd').length;
@@ -319,7 +376,7 @@ do {
   for (const [name, property] of Object.entries(properties)) {
     const result = await fc.check(property, {
       seed,
-      numRuns: Number(options.runs),
+      numRuns: Math.ceil(Number(options.runs) / (property.slower ?? 1)),
       interruptAfterTimeLimit: Math.max(1, end - performance.now()),
     });
     if (!result.failed || result.counterexample === null) continue;

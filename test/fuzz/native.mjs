@@ -1,23 +1,30 @@
-// Builds and runs test/fuzz/native/: `native.mjs [--seconds n] [--seed n]`. With clang by libFuzzer, which looks for inputs that
-// reach new code; else with the C++ compiler there is and inputs at random. Under AddressSanitizer and UBSan either way.
+// Builds and runs test/fuzz/native/: `native.mjs [--seconds n] [--seed n] [--random]`. With clang by libFuzzer, which looks for
+// inputs that reach new code; without it, or with --random, with the C++ compiler there is and inputs at random
+// (test/hostile/segments.test.ts does so for a few seconds). Under AddressSanitizer and UBSan either way.
 import { spawnSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
 const { values: options } = parseArgs({
-  options: { seconds: { type: 'string', default: '20' }, seed: { type: 'string', default: '1' } },
+  options: {
+    seconds: { type: 'string', default: '20' },
+    seed: { type: 'string', default: '1' },
+    random: { type: 'boolean', default: false },
+  },
 });
 
 const here = fileURLToPath(new URL('native/', import.meta.url));
 const build = `${here}build/`;
 mkdirSync(`${build}corpus`, { recursive: true });
 
-const clang = spawnSync('clang++', ['--version']).status === 0;
+const clang = !options.random && spawnSync('clang++', ['--version']).status === 0;
 const sources = ['futex', 'memory', 'participant', 'proc', 'robust', 'waiter'].map(
   (name) => `../../../native/${name}.cc`,
 );
-const flags = ['-std=c++17', '-g', '-O1', '-pthread', '-fno-sanitize-recover=all', '-o', 'build/segments'];
+// Others may build or run the other one meanwhile.
+const program = clang ? 'build/segments' : 'build/segments-random';
+const flags = ['-std=c++17', '-g', '-O1', '-pthread', '-fno-sanitize-recover=all', '-o', program];
 const [compiler, ...how] = clang
   ? ['clang++', '-fsanitize=fuzzer,address,undefined', 'segments.cc']
   : [process.env.CXX ?? 'c++', '-fsanitize=address,undefined', 'segments.cc', 'mutator.cc'];
@@ -31,9 +38,9 @@ function run(command, args) {
   }
 }
 
-if (!clang) console.log('There is no clang++: random inputs without coverage.');
+if (!clang) console.log(`${options.random ? '' : 'There is no clang++: '}random inputs without coverage.`);
 run(compiler, [...flags, ...how, 'stub.cc', ...sources]);
 const coverage = clang
   ? ['-max_len=512', '-timeout=20', '-artifact_prefix=build/', '-print_final_stats=1', 'build/corpus']
   : [];
-run('build/segments', [`-seed=${options.seed}`, `-max_total_time=${options.seconds}`, ...coverage]);
+run(program, [`-seed=${options.seed}`, `-max_total_time=${options.seconds}`, ...coverage]);

@@ -15,6 +15,9 @@ const objects = makeObjects(forklock);
 const handles = Object.fromEntries(Object.entries(objects).map(([name, object]) => [name, object.handle]));
 const { segment } = objects.lock.cell;
 
+const SLOT = 1024; // the first word of the first slot, at which scribble.mjs aims, too
+if ((segment.words.view[SLOT] & 0x3fffffff) !== process.pid) throw new Error('the first slot is somewhere else');
+
 const unexpected = [];
 let done = 0;
 let failed = 0;

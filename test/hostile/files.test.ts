@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { chmodSync, chownSync, closeSync, ftruncateSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import * as forklock from 'forklock';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, onTestFinished, test } from 'vitest';
 import { program } from '../support/program.js';
 import { script } from '../support/script.js';
 import { cleanUp, freshName } from '../support/subjects.js';
@@ -67,6 +67,11 @@ describe('a segment whose header is right but for', () => {
     closeSync(fd);
     return name;
   }
+
+  test('nothing: it is opened', () => {
+    const name = fileWith(8192);
+    new forklock.Lock({ name }).close();
+  });
 
   test.each([1, 64, 4095, 4097, 12_350])('a heap of %i bytes, which would put rows at odd places', (heap) => {
     const name = fileWith(heap);
@@ -146,6 +151,9 @@ test.runIf(isRoot)('another user can open nothing, by handle or name, of any cla
   const name = freshName();
   const named = new forklock.Lock({ name });
   const block = new forklock.SharedMemory({ create: true, size: 10 });
+  onTestFinished(() => {
+    for (const end of ['', '-planted']) rmSync(`/dev/shm/${block.name}${end}`, { force: true });
+  });
   const handles: [string, string][] = Object.entries(objects).map(([cls, object]) => [cls, object.handle]);
   const { printed, code, stderr } = await script(
     (
@@ -204,7 +212,6 @@ test.runIf(isRoot)('another user can open nothing, by handle or name, of any cla
   expect(() => new forklock.SharedMemory({ name: `${block.name}-planted` })).toThrow(
     expect.objectContaining({ reason: 'EPERM' }),
   );
-  rmSync(`/dev/shm/${block.name}-planted`);
   block.unlink();
   named.close();
   for (const object of [...Object.values(objects), block]) object.close();

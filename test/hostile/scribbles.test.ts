@@ -13,6 +13,9 @@ const { segment } = first.cell;
 const fd = fs.openSync('/proc/self/fd/' + segment.fd, 'r+');
 const poke = (word, value) => fs.writeSync(fd, Int32Array.of(value), 0, 4, word * 4);
 const SLOT = 1024; // this thread has the first slot; its alive word, and the entry of the kernel's list behind it
+const word = Buffer.alloc(4);
+fs.readSync(fd, word, 0, 4, SLOT * 4);
+if ((word.readInt32LE() & 0x3fffffff) !== process.pid) throw new Error('the first slot is somewhere else');
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 /** Part of a processor that this process uses for a while. */
 const load = async (ms) => {
@@ -143,6 +146,7 @@ describe('words that make no sense do not make a busy loop', () => {
         condition.acquire();
         condition.wait(1); // its record has its tag now
         const records = condition.cell.at + 32;
+        if (condition.cell.m.load(records) === 0) throw new Error('the records are somewhere else');
         for (let slot = 0; slot < 40; slot++) {
           poke(records + 5 * slot + 1, 0x7fffffff);
           poke(records + 5 * slot + 2, slot === 0 ? 0 : 0x7ffffff0);

@@ -248,7 +248,9 @@ test('fork carries closures, classes that nobody exports, and #private fields', 
 
 test('[module, name] is checked at start(), as far as that is possible', async () => {
   const { printed, stderr } = await script(({ forklock, print }) => {
-    for (const module of ['./x.mjs', '', '..', '/nowhere/x.mjs', 'file:///nowhere/x.mjs', 'forklock-not-there']) {
+    const noFiles = ['file:///a%2Fb.mjs', 'file://elsewhere/x.mjs', 'file://[', 'FILE:///nowhere', 'file:///', '/'];
+    const missing = ['/nowhere/x.mjs', 'file:///nowhere/x.mjs', 'forklock-not-there', ...noFiles];
+    for (const module of ['./x.mjs', '', '..', ...missing]) {
       for (const method of ['spawn', 'forkserver'] as const) {
         const p = new (forklock.getContext(method).Process)({ target: [module, 'f'] });
         try {
@@ -264,5 +266,5 @@ test('[module, name] is checked at start(), as far as that is possible', async (
   }, []);
   expect(stderr).toMatch(/exports no function 'Nothing'/);
   const [range, target] = ['OUT_OF_RANGE', 'TARGET'].map((code) => [code, null]);
-  expect(printed).toEqual([...Array(6).fill(range), ...Array(6).fill(target), [true, 1]]);
+  expect(printed).toEqual([...Array(6).fill(range), ...Array(18).fill(target), [true, 1]]);
 });

@@ -1,4 +1,4 @@
-import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
@@ -8,6 +8,14 @@ export interface GroupOptions {
   deadline?: number;
   env?: NodeJS.ProcessEnv;
   cwd?: string;
+  /** Default: nothing to read. */
+  stdin?: 'ignore' | 'pipe';
+}
+
+export interface Group {
+  child: ChildProcess & { stdout: Readable; stderr: Readable };
+  /** Comes when all that have its output have ended. */
+  ended: Promise<GroupEnd>;
 }
 
 export interface GroupEnd {
@@ -18,19 +26,17 @@ export interface GroupEnd {
 }
 
 /**
- * Starts a command as a process group of its own, which is killed as a whole at the deadline, and when the tests end.
- * `ended` comes when all that have its output have ended.
- */
+ * Starts a command as a process group of its own, which is killed as a whole at the deadline, and when the tests end. */
 export function startGroup(
   [file, ...args]: readonly [string, ...string[]],
-  { deadline = 20_000, env, cwd }: GroupOptions = {},
-): { child: ChildProcessByStdio<null, Readable, Readable>; ended: Promise<GroupEnd> } {
+  { deadline = 20_000, env, cwd, stdin = 'ignore' }: GroupOptions = {},
+): Group {
   const child = spawn(file, args, {
     detached: true,
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: [stdin, 'pipe', 'pipe'],
     ...(env && { env }),
     ...(cwd !== undefined && { cwd }),
-  });
+  }) as Group['child'];
   const kill = (): void => {
     try {
       process.kill(-child.pid!, 'SIGKILL');

@@ -1,6 +1,6 @@
 import type { Core } from '../core.js';
 import { CountModel, type TakerPlan } from '../counting.js';
-import { Room } from '../world.js';
+import { Room } from '../words.js';
 import type { Task } from './js-thread.js';
 import {
   ABORT_PASSES_NOTHING_ON,

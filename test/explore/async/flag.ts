@@ -1,6 +1,6 @@
 import type { Core } from '../core.js';
 import { type Does, FlagModel } from '../flag.js';
-import { Room } from '../world.js';
+import { Room } from '../words.js';
 import type { Task } from './js-thread.js';
 import { ABORTED_WAIT_STAYS } from './mutants.js';
 import type { AsyncSuite } from './suite.js';

@@ -1,17 +1,14 @@
-import { AsyncLocalStorage } from 'node:async_hooks';
-import { posix } from 'node:path';
-import { runInThisContext } from 'node:vm';
-import ts from 'typescript';
 import type { Memory } from '../../../src/memory/words.js';
-import { type Change, compile } from '../core.js';
 import { Violation } from '../program.js';
+import { aliveAt, generationAt, HIGH_AT, MEMBERS_AT } from '../words.js';
+import { KILLED } from './promises.js';
+import { type Realm, Signal } from './realm.js';
 import type { Waiter } from './waiter.js';
-import { aliveAt, generationAt, HIGH_AT, KILLED, MEMBERS_AT, type World } from './world.js';
+import type { World } from './world.js';
 
 /**
- * A JavaScript thread with the shipped classes and their waits in it (src/sync, src/wait, src/memory/cell.ts), each
- * thread with modules of its own. Around them: promises whose reactions run when this thread has its turn, timers that
- * fire when the schedule says so, and in the place of the addon a model of native/waiter.cc.
+ * A JavaScript thread: its event loop with tasks, turns, timers and signals, each of which runs when the schedule says
+ * so; the memory as it sees it; and in the place of the addon a model of native/waiter.cc. Its modules are in realm.ts.
  */
 
 /** What a task does: it yields what it waits for. */
@@ -28,22 +25,7 @@ type Classes = typeof import('../../../src/sync/lock.js') &
 /** Why an AbortSignal of the explorer fires. */
 export const ABORTED = new Error('aborted by the schedule');
 
-type Wrapped = (exports: object, require: (name: string) => object, ...globals: unknown[]) => void;
 type Cells = { _lease?: { _pending: number } };
-
-const unchanged = new Map<string, Wrapped>();
-
-function wrap(file: string, change: Change | undefined): Wrapped {
-  const known = change?.file === file ? undefined : unchanged.get(file);
-  if (known) return known;
-  const code = compile(file, change, ts.ScriptTarget.ES2016);
-  const globals = 'Promise, setTimeout, clearTimeout, performance, FinalizationRegistry, process, AbortSignal';
-  const wrapped = runInThisContext(`(function (exports, require, ${globals}) {${code}\n})`, {
-    filename: `explored-async/${file}`,
-  }) as Wrapped;
-  if (change?.file !== file) unchanged.set(file, wrapped);
-  return wrapped;
-}
 
 /** Words of one object that this thread has open. */
 interface Block {
@@ -51,122 +33,6 @@ interface Block {
   words: number;
   /** It has been given back: from here on it may be another object's. */
   given: boolean;
-}
-
-/**
- * One thread's copy of the package. It serves one schedule after the other, because to load it takes longer than to run
- * a schedule; what is left in it is forgotten as the child of a fork forgets what was its parent's.
- */
-export class Realm {
-  thread!: JsThread;
-  onReady: (() => void) | undefined;
-  readonly promise: PromiseConstructor;
-  readonly #loaded = new Map<string, object>();
-  readonly #change: Change | undefined;
-  #lastTimer = 0;
-
-  constructor(slots: number, change: Change | undefined) {
-    this.#change = change;
-    this.promise = promiseClass((reaction) => this.thread.microtasks.push(reaction));
-    const layout = this.load('memory/layout.ts');
-    Object.assign(layout, { SLOTS: slots, HEAP_WORD: 0, HIGH_AT, MEMBERS_AT, aliveAt, generationAt });
-  }
-
-  serve(thread: JsThread): void {
-    if (this.thread) {
-      this.thread.dead = false;
-      this.thread.over = true;
-      (this.load('after-fork.ts') as typeof import('../../../src/after-fork.js')).runAfterFork(false);
-    }
-    this.thread = thread;
-  }
-
-  load(file: string): object {
-    const known = this.#loaded.get(file) ?? this.#standIn(file);
-    if (known) {
-      this.#loaded.set(file, known);
-      return known;
-    }
-    const exports = {};
-    this.#loaded.set(file, exports);
-    wrap(file, this.#change)(
-      exports,
-      (name) => {
-        if (name === 'node:os') return { availableParallelism: () => 1 }; // nobody spins
-        if (name === 'node:async_hooks') return { AsyncLocalStorage };
-        if (name === 'node:util') return { inspect: { custom: Symbol('inspect') } };
-        return this.load(posix.join(posix.dirname(file), name).replace(/\.js$/, '.ts'));
-      },
-      this.promise,
-      (fire: () => void, ms: number) => {
-        this.thread.timers.set(++this.#lastTimer, { due: this.thread.now + ms, fire });
-        return this.#lastTimer;
-      },
-      (id: number | undefined) => this.thread.timers.delete(id ?? -1),
-      { now: () => this.thread.now },
-      Unregistered,
-      { pid: 1, emitWarning: () => {} },
-      Signal,
-    );
-    return exports;
-  }
-
-  #standIn(file: string): object | undefined {
-    switch (file) {
-      case 'native.ts':
-        return { native: () => this.thread.native };
-      case 'memory/segment.ts':
-        return { Segment: class {} };
-      case 'memory/uses.ts':
-        return { use: () => {}, unuse: () => {} };
-      case 'memory/names.ts':
-        return { checkName: (name: string) => name, fileName: (name: string) => name, nameOfFile: () => undefined };
-      case 'memory/arena.ts':
-        return {
-          LARGEST_BLOCK: 1 << 16,
-          allocate: (bytes: number) => this.thread.allocate(bytes),
-          free: ({ cell }: { cell: number }, shared: boolean) => !shared && this.thread.give(cell),
-        };
-    }
-    return undefined;
-  }
-}
-
-/** A FinalizationRegistry: nothing is collected here. */
-class Unregistered {
-  register(): void {}
-  unregister(): void {}
-}
-
-/** An AbortSignal whose listeners run where it fires, and throw there. */
-class Signal {
-  aborted = false;
-  reason: unknown;
-  readonly #listeners = new Set<() => void>();
-
-  addEventListener(_: 'abort', listener: () => void): void {
-    this.#listeners.add(listener);
-  }
-
-  removeEventListener(_: 'abort', listener: () => void): void {
-    this.#listeners.delete(listener);
-  }
-
-  throwIfAborted(): void {
-    if (this.aborted) throw this.reason;
-  }
-
-  fire(reason: unknown): void {
-    this.aborted = true;
-    this.reason = reason;
-    const listeners = [...this.#listeners];
-    this.#listeners.clear(); // each is there once
-    for (const listener of listeners) listener();
-  }
-
-  get isHeard(): boolean {
-    return this.#listeners.size > 0;
-  }
 }
 
 export class JsThread {
@@ -437,80 +303,4 @@ export class JsThread {
     sum: () => 0,
     use: () => {},
   };
-}
-
-type Settle = (value: unknown) => void;
-
-/** Promises as they are, but for who runs their reactions. */
-function promiseClass(enqueue: (reaction: () => void) => void): PromiseConstructor {
-  class Promised {
-    state: 'pending' | 'resolved' | 'rejected' = 'pending';
-    value: unknown;
-    reactions: (() => void)[] = [];
-
-    constructor(executor: (resolve: Settle, reject: Settle) => void) {
-      let settled = false;
-      const once = (settle: Settle) => (value: unknown) => {
-        if (settled) return;
-        settled = true;
-        settle(value);
-      };
-      const reject = once((value) => this.settle('rejected', value));
-      const resolve = once((value) => this.resolve(value));
-      try {
-        executor(resolve, reject);
-      } catch (error) {
-        if (error === KILLED || error instanceof Violation) throw error;
-        reject(error);
-      }
-    }
-
-    resolve(value: unknown): void {
-      if (value instanceof Promised) {
-        const inner = value;
-        enqueue(() =>
-          inner.then(
-            (v) => this.settle('resolved', v),
-            (e) => this.settle('rejected', e),
-          ),
-        );
-      } else this.settle('resolved', value);
-    }
-
-    settle(state: 'resolved' | 'rejected', value: unknown): void {
-      this.state = state;
-      this.value = value;
-      for (const reaction of this.reactions) enqueue(reaction);
-    }
-
-    // biome-ignore lint/suspicious/noThenProperty: it is a promise
-    then(onResolved?: Settle, onRejected?: Settle): Promised {
-      return new Promised((resolve, reject) => {
-        const react = (): void => {
-          const handler = this.state === 'resolved' ? onResolved : onRejected;
-          if (!handler) {
-            (this.state === 'resolved' ? resolve : reject)(this.value);
-            return;
-          }
-          try {
-            resolve(handler(this.value));
-          } catch (error) {
-            if (error === KILLED || error instanceof Violation) throw error;
-            reject(error);
-          }
-        };
-        if (this.state === 'pending') this.reactions.push(react);
-        else enqueue(react);
-      });
-    }
-
-    static resolve(value: unknown): Promised {
-      return value instanceof Promised ? value : new Promised((resolve) => resolve(value));
-    }
-
-    static reject(reason: unknown): Promised {
-      return new Promised((_, reject) => reject(reason));
-    }
-  }
-  return Promised as unknown as PromiseConstructor;
 }

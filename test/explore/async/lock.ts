@@ -1,7 +1,7 @@
 import type { Core } from '../core.js';
 import { LockModel, type LockPlan } from '../owned.js';
 import { Violation } from '../program.js';
-import { Room } from '../world.js';
+import { Room } from '../words.js';
 import type { Task } from './js-thread.js';
 import {
   ABORT_PASSES_NOTHING_ON,

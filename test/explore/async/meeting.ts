@@ -1,6 +1,6 @@
 import type { Core } from '../core.js';
 import { MeetingModel, type PartyPlan } from '../meeting.js';
-import { Room } from '../world.js';
+import { Room } from '../words.js';
 import type { JsThread, Task } from './js-thread.js';
 import { ABORT_PASSES_NOTHING_ON } from './mutants.js';
 import type { AsyncSuite } from './suite.js';

@@ -1,6 +1,6 @@
 import type { Core } from '../core.js';
 import { type HolderPlan, PermitsModel } from '../permits.js';
-import { Room } from '../world.js';
+import { Room } from '../words.js';
 import type { Task } from './js-thread.js';
 import { CANCELLED_WAKE_UP_IS_KEPT, EVERYONE_LOOKS } from './mutants.js';
 import type { AsyncSuite } from './suite.js';

@@ -1,6 +1,6 @@
 import type { Core } from '../core.js';
 import { SharingModel, type UserPlan } from '../sharing.js';
-import { nameOf, Room } from '../world.js';
+import { nameOf, Room } from '../words.js';
 import type { Task } from './js-thread.js';
 import { ABORT_PASSES_NOTHING_ON, NO_LOOK_FOR_DEATHS } from './mutants.js';
 import type { AsyncSuite } from './suite.js';

@@ -1,6 +1,6 @@
 import type { Core } from '../core.js';
 import { SignalsModel } from '../signals.js';
-import { nameOf, Room } from '../world.js';
+import { nameOf, Room } from '../words.js';
 import type { JsThread, Task } from './js-thread.js';
 import { lockWordsAt } from './lock.js';
 import type { AsyncSuite } from './suite.js';

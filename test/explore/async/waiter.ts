@@ -1,4 +1,5 @@
-import { aliveAt, isGone, MEMBERS_AT, type World } from './world.js';
+import { aliveAt, isGone, MEMBERS_AT } from '../words.js';
+import type { World } from './world.js';
 
 /**
  * The helper thread that sleeps for the async waits of one JavaScript thread: native/waiter.cc, a step here for each

@@ -1,5 +1,5 @@
 import type { Change, Core } from '../core.js';
-import { type Point, Program, Violation } from '../program.js';
+import { Violation } from '../program.js';
 import type { Chooser, Run } from '../schedule.js';
 import {
   aliveAt,
@@ -7,19 +7,18 @@ import {
   generationAt,
   HIGH_AT,
   isGone,
-  joining,
   MEMBERS_AT,
-  nameOf,
   OWNER_DIED,
-  type Participant,
   type Room,
   show,
   WAITERS,
-} from '../world.js';
-import { JsThread, Realm, type Task } from './js-thread.js';
+} from '../words.js';
+import type { Participant } from '../world.js';
+import { type Automaton, automataOf, Blocked } from './blocked.js';
+import { JsThread, type Task } from './js-thread.js';
+import { KILLED } from './promises.js';
+import { Realm } from './realm.js';
 import { type Flaw, Waiter } from './waiter.js';
-
-export { aliveAt, generationAt, HIGH_AT, isGone, MEMBERS_AT };
 
 /**
  * What surrounds JavaScript threads and their waiters: words, the kernel's queues, participants that block, deaths.
@@ -47,40 +46,11 @@ export interface AsyncScenario {
   final?: (state: readonly number[]) => string | undefined;
 }
 
-/** Unwinds the JavaScript of a thread that has died. */
-export const KILLED = Symbol('killed');
-
 type Agent = Blocked | JsThread | Waiter;
-type Kind = 'load' | 'store' | 'cas' | 'exchange' | 'add' | 'wake';
+export type Kind = 'load' | 'store' | 'cas' | 'exchange' | 'add' | 'wake';
 
 /** Steps of a schedule after which it is taken not to end. */
 const ENDLESS = 5000;
-
-/** A participant that blocks: an automaton, which is the same for all schedules. */
-interface Automaton {
-  participant: Participant;
-  program: Program;
-  start: Point;
-  tid: number;
-}
-
-class Blocked {
-  readonly index: number;
-  readonly slot: number;
-  readonly automaton: Automaton;
-  point: Point;
-  dead = false;
-  asleep = false;
-  woken = false;
-  watched: { slot: number; alive: number }[] = [];
-
-  constructor(index: number, automaton: Automaton) {
-    this.index = index;
-    this.automaton = automaton;
-    this.slot = automaton.participant.slot;
-    this.point = automaton.start;
-  }
-}
 
 /** One schedule. */
 export class World {
@@ -119,7 +89,7 @@ export class World {
     this.state = [...scenario.room.initial];
     this.#kills = scenario.kills ?? 0;
     this.#ends = scenario.ends ?? 0;
-    this.#blocked = automata.map((automaton, index) => new Blocked(index, automaton));
+    this.#blocked = automata.map((automaton, index) => new Blocked(this, index, automaton));
     for (const { participant, tid } of automata) if (!participant.joins) this.#register(participant.slot, tid);
     let index = automata.length;
     this.#threads = scenario.threads.map(({ slot, tasks }, i) => {
@@ -208,7 +178,7 @@ export class World {
     this.check(thread);
     if (!this.#isConstant(kind, at)) this.point(thread);
     const old = this.apply(kind, at, a, b);
-    this.#note(() => this.#textOf(thread.slot, kind, at, a, b, old));
+    this.note(() => this.textOf(thread.slot, kind, at, a, b, old));
     return old;
   }
 
@@ -234,7 +204,7 @@ export class World {
   }
 
   #next(interrupted: JsThread | undefined): boolean {
-    const movers: Agent[] = this.#agents.filter((agent) => agent === interrupted || this.#canRun(agent));
+    const movers: Agent[] = this.#agents.filter((agent) => agent === interrupted || agent.canRun);
     if (interrupted?.dead) return false;
     const from = this.#last ? movers.indexOf(this.#last) : -1;
     if (from > 0) movers.unshift(...movers.splice(from, 1));
@@ -252,10 +222,10 @@ export class World {
     this.#last = agent;
     if (agent === interrupted) return false;
     this.#countStep();
-    if (agent instanceof Blocked) this.#stepOf(agent);
+    if (agent instanceof Blocked) agent.step();
     else {
       const what = agent.step();
-      this.#note(() => `${agent.slot}${agent instanceof Waiter ? ' (waiter)' : ''} ${what}`);
+      this.note(() => `${agent.slot}${agent instanceof Waiter ? ' (waiter)' : ''} ${what}`);
     }
     return true;
   }
@@ -290,35 +260,27 @@ export class World {
     return true;
   }
 
-  #canRun(agent: Agent): boolean {
-    if (agent instanceof Waiter || agent instanceof JsThread) return agent.canRun;
-    if (agent.dead || agent.point.stage === 'done' || (agent.asleep && !agent.woken)) return false;
-    const { joins, begins, slot } = agent.automaton.participant;
-    if (agent.point !== agent.automaton.start) return true;
-    return (!joins || isGone(this.state[aliveAt(slot)]!)) && (!begins || begins(this.state));
-  }
-
   #events(): (() => void)[] {
     const events: (() => void)[] = [];
     for (const thread of this.#threads) {
       if (thread.dead || thread.running) continue;
       for (const id of thread.timers.keys()) {
         events.push(() => {
-          this.#note(() => `${thread.slot} has a timer that fires`);
+          this.note(() => `${thread.slot} has a timer that fires`);
           thread.fire(id);
         });
       }
       for (const [signal, name] of thread.aborts) {
         events.push(() => {
-          this.#note(() => `${thread.slot} aborts ${name}`);
+          this.note(() => `${thread.slot} aborts ${name}`);
           thread.abort(signal);
         });
       }
     }
     for (const agent of this.#blocked) {
       if (agent.dead) continue;
-      if (agent.point.mayTimeOut) events.push(() => this.#giveUp(agent, 'timeout'));
-      if (agent.point.mayAbort) events.push(() => this.#giveUp(agent, 'abort'));
+      if (agent.point.mayTimeOut) events.push(() => agent.giveUp('timeout'));
+      if (agent.point.mayAbort) events.push(() => agent.giveUp('abort'));
     }
     if (this.#kills > 0) {
       for (const slot of this.#living()) {
@@ -352,7 +314,7 @@ export class World {
 
   /** Killed; or a worker's end, which leaves the slot and tells everybody. */
   #die(slot: number, leaves: boolean): void {
-    this.#note(() => (leaves ? `${slot} ENDS` : `${slot} is KILLED`));
+    this.note(() => (leaves ? `${slot} ENDS` : `${slot} is KILLED`));
     const tids = new Set<number>();
     for (const agent of this.#blocked) {
       if (agent.slot !== slot || agent.dead || agent.point === agent.automaton.start) continue;
@@ -380,66 +342,6 @@ export class World {
     }
     this.state[aliveAt(slot)] = (alive & WAITERS) | OWNER_DIED;
     if ((alive & WAITERS) !== 0) this.#wake(aliveAt(slot), 1);
-  }
-
-  // Participants that block.
-
-  #stepOf(agent: Blocked): void {
-    const { point, index } = agent;
-    if (point.stage === 'thrown') throw new Violation(`${index} threw ${point.error}`);
-    if (agent.asleep) {
-      this.dequeue(agent);
-      agent.asleep = agent.woken = false;
-      for (const { slot, alive } of agent.watched) if (this.state[aliveAt(slot)] !== alive) this.wakeAll(aliveAt(slot));
-      this.#note(() => `${index} wakes`);
-      this.#move(agent, 'woken');
-      return;
-    }
-    if (point.stage === 'sleep') {
-      const fell = this.#fallAsleep(agent);
-      this.#note(() => `${index} ${fell ? 'falls asleep' : 'does not fall asleep'}`);
-      return;
-    }
-    const { kind, at, a, b } = point.op!;
-    for (const ghost of point.before) ghost(this.state);
-    const old = this.apply(kind, at, a, b);
-    this.#note(() => this.#textOf(index, kind, at, a, b, old));
-    this.#move(agent, kind === 'store' || kind === 'wake' ? 0 : old);
-  }
-
-  #fallAsleep(agent: Blocked): boolean {
-    const { word, expected, members, owner, dead } = agent.point.wait!;
-    const { state, high } = this;
-    agent.watched = [];
-    for (let slot = 0; slot < high; slot++) {
-      const alive = state[aliveAt(slot)]!;
-      if (!isGone(alive) && slot !== agent.slot) agent.watched.push({ slot, alive });
-    }
-    const ended = owner >= 0 && owner < high && isGone(state[aliveAt(owner)]!);
-    const stale = ended || state[MEMBERS_AT] !== members || (dead >= 0 && dead !== this.countDead());
-    if (stale || state[word] !== expected) {
-      this.#move(agent, 'woken');
-      return false;
-    }
-    this.enqueue(agent, word);
-    this.enqueue(agent, MEMBERS_AT);
-    for (const { slot } of agent.watched) this.enqueue(agent, aliveAt(slot));
-    this.#move(agent, 'slept');
-    agent.asleep = true;
-    return true;
-  }
-
-  #giveUp(agent: Blocked, what: 'timeout' | 'abort'): void {
-    this.#note(() => `${agent.index} ${what === 'timeout' ? 'times out' : 'is aborted'}`);
-    this.dequeue(agent);
-    agent.asleep = agent.woken = false;
-    this.#move(agent, what);
-  }
-
-  #move(agent: Blocked, input: number | 'slept' | 'woken' | 'timeout' | 'abort'): void {
-    const { point, after } = agent.automaton.program.advance(agent.point, input);
-    agent.point = point;
-    for (const ghost of after) ghost(this.state);
   }
 
   // Words and queues.
@@ -476,49 +378,27 @@ export class World {
       const entry = there[chosen]!;
       this.#queue.splice(this.#queue.indexOf(entry), 1);
       entry.who.woken = true;
-      this.#note(
+      this.note(
         () => `  which wakes ${entry.who instanceof Waiter ? `the waiter of ${entry.who.slot}` : entry.who.index}`,
       );
     }
   }
 
-  #note(text: () => string): void {
+  note(text: () => string): void {
     this.#trace?.push(text());
   }
 
-  #textOf(who: number, kind: Kind, at: number, a: number, b: number, old: number): string {
+  textOf(who: number, kind: Kind, at: number, a: number, b: number, old: number): string {
     const name = this.#scenario.room.names[at] ?? `word ${at}`;
     if (kind === 'wake') return `${who} wakes ${a > 1000 ? 'all' : a} of ${name}`;
     return `${who} ${describe({ kind, at, a, b }, name, old)}`;
   }
 }
 
-/** The automata of the participants that block are made once. */
+/** The automata of the participants that block, and what is loaded, are made once. */
 export function schedules(build: (core: Core) => AsyncScenario, core: Core, change?: Change, flaw?: Flaw): Run {
   const scenario = build(core);
-  const points: Point[] = [];
-  const automata = (scenario.programs ?? []).map((participant, index): Automaton => {
-    const { slot, joins, body } = participant;
-    const tid = joins ? 200 + index : 100 + slot;
-    const program = new Program(
-      {
-        index,
-        me: nameOf(slot, joins ? 2 : 1),
-        membersAt: MEMBERS_AT,
-        highAt: HIGH_AT,
-        aliveAt,
-        generationAt,
-        constant: () => undefined,
-        register: (make) => {
-          const point = make(points.length);
-          points.push(point);
-          return point;
-        },
-      },
-      joins ? joining(slot, tid, body) : body,
-    );
-    return { participant, program, start: program.start().point, tid };
-  });
+  const automata = automataOf(scenario.programs ?? []);
   const realms = scenario.threads.map(() => new Realm(scenario.room.slots, change));
   return (chooser, trace) => {
     try {

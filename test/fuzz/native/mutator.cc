@@ -1,4 +1,5 @@
-// Where there is no libFuzzer: inputs at random, of a seed, without coverage. `-seed=n -max_total_time=s`, as that has them.
+// In the place of libFuzzer where there is none, and for a short run: inputs at random, of a seed, without coverage.
+// `-seed=n -max_total_time=s`, as libFuzzer has them.
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -8,6 +9,7 @@
 #include <vector>
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);
+extern unsigned long opened;
 
 int main(int count, char** arguments) {
   unsigned seed = 1;
@@ -24,6 +26,6 @@ int main(int count, char** arguments) {
     for (uint8_t& byte : input) byte = static_cast<uint8_t>(random() % 4 == 0 ? random() : random() % 12);
     LLVMFuzzerTestOneInput(input.data(), input.size());
   }
-  printf("Done %lu runs\n", runs);
+  printf("Done %lu runs; %lu files were taken for segments\n", runs, opened);
   return 0;
 }

@@ -25,6 +25,7 @@ class Input {
   T take() {
     T value{};
     const size_t n = left_ < sizeof value ? left_ : sizeof value;
+    if (n == 0) return value;  // at_ may be null
     memcpy(&value, at_, n);
     at_ += n;
     left_ -= n;
@@ -123,6 +124,9 @@ void map(const Segment* segment, Input* in) {
 
 }  // namespace
 
+// Of how many inputs the file was taken for a segment.
+unsigned long opened = 0;
+
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   Input in(data, size);
   const int dir = open(directory(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -131,6 +135,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   int error = 0;
   Segment* segment = open_file(directory(), "f", &error);
   if (segment != nullptr) {
+    opened++;
     if (segment->type != 0 && size_for(segment->type, segment->heap) != segment->size) abort();
     map(segment, &in);
     if (segment->has_slots()) use(segment, &in);

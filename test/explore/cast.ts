@@ -1,0 +1,22 @@
+import type { Participant } from './world.js';
+
+/** Who plays in a story: each participant has a slot of its own, unless its plan says otherwise. */
+export interface Seat {
+  slot?: number;
+  /** Comes later: to the slot of one that has died, or to one that was never used. */
+  joins?: boolean;
+}
+
+export const seatOf = ({ slot, joins }: Seat, index: number): Pick<Participant, 'slot' | 'joins'> => ({
+  slot: slot ?? index,
+  joins: joins === true,
+});
+
+/** How many slots they need. */
+export const slotsOf = (seats: readonly Seat[]): number =>
+  1 + Math.max(...seats.map((seat, i) => seatOf(seat, i).slot));
+
+export const times = <T>(n: number, what: T): T[] => Array.from({ length: n }, () => what);
+
+/** The patience of who never reserves: more lost races than there are in any story. */
+export const NEVER_WANTS = 99;
