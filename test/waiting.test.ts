@@ -349,26 +349,6 @@ describe.each(PROCESSES)('pending async waits: %s', (mode) => {
     for (const lock of locks) lock.close();
   });
 
-  test('of one thread on one lock are served in the order in which they came', async () => {
-    const [actor] = await troupe.lendAll([mode]);
-    const lock = await share('Lock', 'handle', [actor!]);
-    lock.acquire();
-    // More than one waiter thread has them.
-    const order = actor!.run(async ({ get }) => {
-      const served: number[] = [];
-      const wait = async (i: number): Promise<void> => {
-        await get('o').acquireAsync();
-        served.push(i);
-        get('o').release();
-      };
-      await Promise.all(Array.from({ length: 200 }, (_, i) => wait(i)));
-      return served;
-    });
-    await until(() => lock.waiting === 200);
-    lock.release();
-    expect(await order).toEqual(Array.from({ length: 200 }, (_, i) => i));
-  });
-
   test('are not starved by sync waiters that acquire and release all the time', async () => {
     const [a, b, c] = (await troupe.lendAll([mode, mode, mode])) as [Actor, Actor, Actor];
     for (const cls of ['Lock', 'Semaphore'] as const) {

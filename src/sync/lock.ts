@@ -117,6 +117,8 @@ export abstract class OwnedLock extends Lockable {
   /** @internal */
   protected async takeAsync(options: CheckedWait): Promise<boolean> {
     const { m, at } = this.cell;
+    options.signal?.throwIfAborted();
+    if (tryTake(m, at + WORD)) return true; // as on the fast path: what is reserved is for the first in line
     const take = new Take(m, ownedAt(at), IMPATIENT, this.#steals());
     return (await waitAsync(this.cell, take, options)) && this.#taken(take);
   }
@@ -147,7 +149,8 @@ export abstract class OwnedLock extends Lockable {
  * async task (with `acquireAsync`); any thread or process may release it.
  *
  * - **Fairness**: barging is allowed, for throughput; who has lost too often is served next, async waits sooner than
- *   sync ones, because they come later to a lock that is free. Async waits of one thread are served in their order.
+ *   sync ones, because they come later to a lock that is free. Async waits of one thread are served in their order;
+ *   an `acquireAsync` that finds the lock free does not wait.
  * - **Memory ordering**: all that was written before a `release` is seen after the `acquire` that follows it.
  * - **Owner death**: when the owner ends in any way (return, exit, terminate, SIGKILL), the next `acquire` succeeds at
  *   once, `ownerDied` is true until that owner releases, and a process warning `FORKLOCK_OWNER_DIED` names the dead

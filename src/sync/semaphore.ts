@@ -54,7 +54,8 @@ for (const kind of ['semaphore', 'bounded-semaphore'] as const) {
  *
  * - **Ownership**: none; any thread may release. With `recover: true` permits know their holder: those of a dead one
  *   are free at once, and only a holder can release.
- * - **Fairness**: as for {@link Lock}: barging, and who has lost too often is served next.
+ * - **Fairness**: as for {@link Lock}: barging, who has lost too often is served next, and async waits of one thread are
+ *   served in their order.
  * - **Owner death**: without `recover`, permits that a dead process had are lost, as with POSIX semaphores.
  * - **Memory ordering**: what was written before a `release` is seen after an `acquire` that took its permit.
  */
@@ -113,12 +114,14 @@ export class Semaphore extends Lockable {
 
   /** Takes a permit without blocking the thread: true, or false after `timeout` ms; rejects on abort. */
   acquireAsync(options?: WaitOptions): Promise<boolean> {
-    if (options === undefined && this.tryAcquire()) return YES;
+    if (options === undefined && this.#takeFree()) return YES;
     return this.#acquireSlowlyAsync(options);
   }
 
   async #acquireSlowlyAsync(options: WaitOptions | undefined): Promise<boolean> {
     const checked: CheckedWait = checkWaitOptions(options);
+    checked.signal?.throwIfAborted();
+    if (this.#takeFree()) return true;
     return waitAsync(this.cell, this.#wait(IMPATIENT), checked);
   }
 
@@ -138,6 +141,12 @@ export class Semaphore extends Lockable {
         `release(${n}): expected at most ${this.#count.bound} permits in all, and ${this.value} are free already`,
       );
     }
+  }
+
+  /** May pass a line, of this thread as of others. But a reserved permit is for the first one in it. */
+  #takeFree(): boolean {
+    const { m, at } = this.cell;
+    return this.#recover ? tryTakeRow(m, this.#table(), false) : tryTakePermit(m, at + COUNT);
   }
 
   #table(): Permits {

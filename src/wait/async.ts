@@ -3,25 +3,27 @@ import type { Cell } from '../memory/cell.js';
 import { native } from '../native.js';
 import type { CheckedWait } from '../options.js';
 import { offAbort, onAbort } from './abort.js';
+import { forgetLines, Line, type Standing } from './line.js';
 import type { Wait } from './wait.js';
 
 /** The longest delay that setTimeout takes; longer ones are taken in pieces. */
 export const LONGEST_TIMER = 0x7fffffff;
 
-/** Waits whose word a waiter thread sleeps on, by id. */
-const pending = new Map<number, PendingWait>();
-/** Waits on the same word, in the order in which they came. */
-const lines = new Map<number, Set<PendingWait>>();
+/** All that have not ended. */
+const waits = new Set<PendingWait>();
+/** Those whose word a waiter thread sleeps on, by id. */
+const asleep = new Map<number, PendingWait>();
 let lastId = 0;
 let listening = false;
 
 // The parent's waits are the parent's: their promises stay as they are in the child, and none of them takes anything.
 afterForkInChild((rehearsing) => {
   if (rehearsing) return;
-  const waits = [...pending.values()];
-  pending.clear();
-  lines.clear();
-  for (const wait of waits) wait.forget();
+  const forgotten = [...waits];
+  waits.clear();
+  asleep.clear();
+  forgetLines();
+  for (const wait of forgotten) wait.forget();
 });
 
 function listen(): void {
@@ -29,35 +31,31 @@ function listen(): void {
   listening = true;
   native().onReady(() => {
     for (let id = native().nextReady(); id >= 0; id = native().nextReady()) {
-      const wait = pending.get(id);
-      pending.delete(id);
-      if (!wait) continue;
-      // The kernel does not know which of this thread's waits came first.
-      const first = wait.firstInLine();
-      if (first !== wait) first.lookAgain();
-      wait.woken();
+      asleep.get(id)?.woken();
     }
   });
 }
 
 function newId(): number {
   do lastId = (lastId + 1) & 0x7fffffff;
-  while (pending.has(lastId));
+  while (asleep.has(lastId));
   return lastId;
 }
 
-class PendingWait {
+class PendingWait implements Standing {
   readonly #cell: Cell;
   readonly #wait: Wait;
+  readonly #line: Line | undefined;
   readonly #signal: AbortSignal | undefined;
   readonly #resolve: (done: boolean) => void;
   readonly #reject: (reason: unknown) => void;
   readonly #deadline: number;
   #timer: NodeJS.Timeout | undefined;
   #again: NodeJS.Timeout | undefined;
+  /** -1: it does not sleep, but looks, or stands behind one that does. */
   #id = -1;
-  /** Key of the line that it stands in. */
-  #line = -1;
+  /** Its time is up: its next look is the last. */
+  #late = false;
 
   constructor(
     cell: Cell,
@@ -72,59 +70,80 @@ class PendingWait {
     this.#resolve = resolve;
     this.#reject = reject;
     this.#deadline = performance.now() + options.timeout;
+    const { segment, index } = cell;
     cell.retain();
-    native().countWait(cell.segment.index, cell.index, 1);
+    native().countWait(segment.index, index, 1);
+    waits.add(this);
     if (this.#signal) onAbort(this.#signal, this);
     this.#setTimer();
-    this.#sleep();
+    this.#line = wait.line < 0 ? undefined : Line.join(segment.index, wait.line, this);
+    if (this.#line && this.#line.length > 1) return;
+    try {
+      this.#sleep();
+    } catch (error) {
+      this.#settle(() => reject(error));
+    }
   }
 
   /** The waiter thread saw a reason to look again. The final step is taken here, on the JavaScript thread. */
   woken(): void {
+    asleep.delete(this.#id);
+    this.#id = -1;
+    this.lookAgain();
+  }
+
+  lookAgain(): void {
+    if (this.#line) this.#line.advance();
+    else this.look();
+  }
+
+  look(): boolean {
+    if (this.#signal?.aborted) {
+      this.#giveUp(); // of those that one signal aborts, none is served because another has gone
+      return true;
+    }
+    this.#wake();
     try {
-      if (this.#wait.step()) this.#settle(() => this.#resolve(true));
-      else this.#sleep();
+      if (this.#wait.step()) {
+        this.#settle(() => this.#resolve(true));
+      } else if (this.#late) {
+        const done = this.#wait.leave();
+        this.#settle(() => this.#resolve(done));
+      } else {
+        this.#sleep();
+        return false;
+      }
     } catch (error) {
       this.#settle(() => this.#reject(error));
     }
+    return true;
   }
 
-  firstInLine(): PendingWait {
-    for (const first of lines.get(this.#line) ?? []) return first;
-    return this;
+  missed(looks: number): void {
+    this.#wait.missed(looks);
   }
 
-  /** Another wait on the same word was woken, and this one came first; or it is time to look (`Wait.again`). */
-  lookAgain(): void {
-    this.#wake();
-    this.woken();
-  }
-
-  #stand(line: number): void {
-    if (line === this.#line) return;
-    const old = lines.get(this.#line);
-    old?.delete(this);
-    if (old?.size === 0) lines.delete(this.#line);
-    this.#line = line;
-    if (line < 0) return;
-    const next = lines.get(line);
-    if (next) next.add(this);
-    else lines.set(line, new Set([this]));
+  get hasNews(): boolean {
+    return this.#cell.segment.words.load(this.#wait.word) !== this.#wait.expected;
   }
 
   #sleep(): void {
     const { word, expected, members, owner, dead, again } = this.#wait;
     clearTimeout(this.#again);
     this.#again = again > 0 ? setTimeout(() => this.lookAgain(), again) : undefined;
-    this.#stand(this.#cell.segment.index * 2 ** 32 + word);
-    this.#id = newId();
-    pending.set(this.#id, this);
-    native().sleepAsync(this.#id, this.#cell.segment.index, word, expected, members, owner, dead);
+    const id = newId();
+    native().sleepAsync(id, this.#cell.segment.index, word, expected, members, owner, dead);
+    asleep.set(id, this);
+    this.#id = id;
   }
 
-  #wake(): void {
-    pending.delete(this.#id);
+  /** False: it did not sleep. */
+  #wake(): boolean {
+    if (this.#id < 0) return false;
+    asleep.delete(this.#id);
     native().cancelAsync(this.#id);
+    this.#id = -1;
+    return true;
   }
 
   #setTimer(): void {
@@ -138,20 +157,23 @@ class PendingWait {
       this.#setTimer();
       return;
     }
-    this.#wake();
-    try {
-      const done = this.#wait.step() || this.#wait.leave();
-      this.#settle(() => this.#resolve(done));
-    } catch (error) {
-      this.#settle(() => this.#reject(error));
-    }
+    this.#late = true;
+    // Who stands behind others does not pass them, but it may have its turn by what the first one has yet to hear.
+    if (this.#id >= 0 || this.#line?.hasNews) this.lookAgain();
+    if (waits.has(this)) this.#settle(() => this.#resolve(false));
   };
 
-  /** A grant that raced with the abort is given back by `leave`, or delivered where it cannot be. */
   abort(): void {
-    this.#wake();
+    if (!waits.has(this)) return; // the end of another one, by the same signal, was the end of this one too
+    const isFirst = this.#id >= 0;
+    this.#giveUp();
+    if (isFirst) this.#line?.advance();
+  }
+
+  /** A grant that raced with the abort is given back by `leave`, or delivered where it cannot be. */
+  #giveUp(): void {
     try {
-      const done = this.#wait.leave();
+      const done = this.#wake() && this.#wait.leave();
       this.#settle(() => (done ? this.#resolve(true) : this.#reject(this.#signal?.reason)));
     } catch (error) {
       this.#settle(() => this.#reject(error));
@@ -167,7 +189,8 @@ class PendingWait {
   #settle(deliver: () => void): void {
     clearTimeout(this.#timer);
     clearTimeout(this.#again);
-    this.#stand(-1);
+    waits.delete(this);
+    this.#line?.leave(this);
     if (this.#signal) offAbort(this.#signal, this);
     native().countWait(this.#cell.segment.index, this.#cell.index, -1);
     this.#cell.release();
@@ -183,7 +206,8 @@ export function waitAsync(cell: Cell, wait: Wait, options: CheckedWait): Promise
   try {
     options.signal?.throwIfAborted();
     if (options.timeout <= 0) return Promise.resolve(wait.try());
-    if (wait.step()) return Promise.resolve(true);
+    const line = wait.line < 0 ? undefined : Line.at(cell.segment.index, wait.line);
+    if (!line && wait.step()) return Promise.resolve(true);
     listen();
     return new Promise((resolve, reject) => new PendingWait(cell, wait, options, resolve, reject));
   } catch (error) {

@@ -19,6 +19,13 @@ export interface Wait {
   readonly again: number;
 
   /**
+   * A word that async waits of one thread have in common if they are served in the order in which they came; -1: each is
+   * for itself. Only the first one in a line steps and sleeps, so none of them may be one that can be served while
+   * another one, before it, cannot.
+   */
+  readonly line: number;
+
+  /**
    * Looks once, and takes what it waits for when that can be had. True: done. False: sleep on `word`, then step again.
    * Every reason to wake is a reason to look again: a wake, a change, a death, a newcomer, a slice that ran out.
    */
@@ -33,6 +40,9 @@ export interface Wait {
    * wait is done.
    */
   leave(): boolean;
+
+  /** How often the line that it stands in has looked in vain since it came: that is as if it had looked itself. */
+  missed(looks: number): void;
 }
 
 /** Base of the waits over shared memory. */
@@ -43,10 +53,15 @@ export abstract class ParkedWait implements Wait {
   owner = -1;
   dead = -1;
   again = 0;
+  line = -1;
   abstract step(): boolean;
   abstract leave(): boolean;
 
   try(): boolean {
     return this.step() || this.leave();
+  }
+
+  missed(_looks: number): void {
+    // it has no patience to lose
   }
 }

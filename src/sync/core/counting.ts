@@ -80,7 +80,7 @@ export class TakePermit extends PatientWait {
     this.#m = m;
     this.#c = c;
     this.#patience = patience;
-    this.word = c.count;
+    this.word = this.line = c.count;
   }
 
   step(): boolean {
@@ -90,6 +90,10 @@ export class TakePermit extends PatientWait {
 
   override try(): boolean {
     return this.#look(false);
+  }
+
+  override missed(looks: number): void {
+    this.#lost = looks;
   }
 
   #look(sleeps: boolean): boolean {

@@ -93,7 +93,7 @@ export class Take extends PatientWait {
     this.#o = o;
     this.#patience = patience;
     this.#steal = steal;
-    this.word = o.word;
+    this.word = this.line = o.word;
   }
 
   step(): boolean {
@@ -106,6 +106,10 @@ export class Take extends PatientWait {
 
   override try(): boolean {
     return this.#look(false);
+  }
+
+  override missed(looks: number): void {
+    this.#lost = looks;
   }
 
   #look(sleeps: boolean): boolean {

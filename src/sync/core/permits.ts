@@ -49,10 +49,11 @@ export function heldBy(m: Memory, p: Permits, name: number): number {
   return held;
 }
 
-/** Takes a free permit or one of a dead holder. */
-export function tryTakeRow(m: Memory, p: Permits): boolean {
+/** Takes a free permit or one of a dead holder; or, with `reserved`, one reserved for this participant. */
+export function tryTakeRow(m: Memory, p: Permits, reserved = true): boolean {
   for (let i = 0; i < p.size; i++) {
     const w = m.load(p.table + i);
+    if (w === RESERVED && !reserved) continue;
     if (isFree(m, p, w) && m.cas(p.table + i, w, m.me) === w) return true;
   }
   return false;
@@ -106,11 +107,15 @@ export class TakeRow extends ParkedWait {
     this.#m = m;
     this.#p = p;
     this.#patience = patience;
-    this.word = p.sequence;
+    this.word = this.line = p.sequence;
   }
 
   override try(): boolean {
     return tryTakeRow(this.#m, this.#p);
+  }
+
+  override missed(looks: number): void {
+    this.#lost = looks;
   }
 
   step(): boolean {

@@ -196,7 +196,7 @@ export class AwaitSignal extends ParkedWait {
     this.#m = m;
     this.#c = c;
     this.#claims = claims;
-    this.word = recordAt(c, slotOf(m.me)) + SIGNAL;
+    this.word = this.line = recordAt(c, slotOf(m.me)) + SIGNAL;
   }
 
   step(): boolean {

@@ -2,9 +2,15 @@ import type { Core } from '../core.js';
 import { CountModel, type TakerPlan } from '../counting.js';
 import { Room } from '../words.js';
 import type { Task } from './js-thread.js';
-import { ABORT_PASSES_NOTHING_ON, CANCELLED_WAKE_UP_IS_KEPT, TIMEOUT_TAKES_FOR_NOTHING } from './mutants.js';
+import {
+  ABORT_PASSES_NOTHING_ON,
+  CANCELLED_WAKE_UP_IS_KEPT,
+  EVERYONE_LOOKS,
+  NEXT_DOES_NOT_LOOK,
+  TIMEOUT_TAKES_FOR_NOTHING,
+} from './mutants.js';
 import type { AsyncSuite } from './suite.js';
-import { type AsyncPlan, opening, playing, waiting } from './tasks.js';
+import { type AsyncPlan, Lines, opening, playing, waiting } from './tasks.js';
 import type { AsyncScenario } from './world.js';
 
 /** Semaphore without `recover`, by async tasks. The words are those of src/sync/semaphore.ts. */
@@ -27,11 +33,15 @@ function counted(core: Core, cast: Cast, rest: Partial<AsyncScenario> = {}): Asy
   const at = room.object('semaphore', 16);
   const model = new CountModel(core, room, permits, { count: at + 2, want: at + 4 });
   const open = opening((thread) => new thread.classes.Semaphore(permits));
+  const lines = new Lines();
   const task = (plan: TaskPlan): Task =>
     function* (thread, index) {
       const semaphore = open(thread);
       for (let round = 0; round < (plan.rounds ?? 1); round++) {
-        const outcome = yield* waiting(thread, index, plan, (options) => semaphore.acquireAsync(options));
+        const outcome = yield* waiting(thread, index, plan, (options) =>
+          lines.begin(thread, index, () => semaphore.acquireAsync(options)),
+        );
+        lines.end(thread, index, outcome);
         if (outcome === 'aborted' || !outcome.value) continue;
         thread.note((s) => model.took(s));
         if (plan.keeps) continue;
@@ -44,6 +54,7 @@ function counted(core: Core, cast: Cast, rest: Partial<AsyncScenario> = {}): Asy
     room,
     objects: [{ at, words: 16 }],
     setUp: open,
+    inLine: true,
     ...playing(threads, task, [
       ...takers.map((plan) => model.taker(plan)),
       ...givers.map((amounts) => model.giver(...amounts)),
@@ -90,8 +101,20 @@ export const asyncCounting: AsyncSuite = {
           { kills: 1, ends: 1 },
         ),
     },
+    {
+      title: 'three tasks of one thread, of whom one may give up, and two releases',
+      build: (core) =>
+        counted(core, {
+          permits: 0,
+          threads: [[{ keeps: true }, { keeps: true, timeout: true, abort: true }, { keeps: true }]],
+          takers: [{ keeps: true }],
+          givers: [[2], [1, 1]],
+        }),
+    },
   ],
   mutants: [
+    { ...EVERYONE_LOOKS, caughtBy: 'three tasks of one thread, of whom one may give up, and two releases' },
+    { ...NEXT_DOES_NOT_LOOK, caughtBy: 'three tasks of one thread, of whom one may give up, and two releases' },
     { ...CANCELLED_WAKE_UP_IS_KEPT, caughtBy: 'tasks that time out and are aborted, one that stays, and two releases' },
     { ...ABORT_PASSES_NOTHING_ON, caughtBy: 'tasks that time out and are aborted, one that stays, and two releases' },
     {

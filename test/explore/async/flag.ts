@@ -113,6 +113,14 @@ export const asyncFlag: AsyncSuite = {
       to: '',
       caughtBy: 'a task that closes its event while it waits',
     },
+    {
+      title: 'a cancelled wait that was reported is taken for one that still waits',
+      file: 'wait/async.ts',
+      from: `    asleep.delete(this.#id);
+    native().cancelAsync(this.#id);`,
+      to: '    native().cancelAsync(this.#id);',
+      caughtBy: 'a task that closes its event while it waits',
+    },
     { ...ABORTED_WAIT_STAYS, caughtBy: 'a task that closes its event while it waits' },
   ],
 };

@@ -49,6 +49,7 @@ export class JsThread {
   /** Macrotasks that can run: tasks that have not begun, and turns that were asked for. */
   readonly turns: (() => void)[] = [];
   readonly timers = new Map<number, { due: number; fire: () => void }>();
+  /** Signals that may fire. */
   readonly aborts = new Map<Signal, string>();
   /** Tasks that have not ended. */
   unfinished = 0;
@@ -57,7 +58,8 @@ export class JsThread {
   readonly microtasks: (() => void)[] = [];
   now = 1000;
   readonly #realm: Realm;
-  #waits = 0;
+  /** For each cell, the waits that are counted. */
+  readonly #waits = new Map<number, number>();
   readonly #blocks: Block[] = [];
   readonly #cells: Cells[] = [];
   /** Before the schedule begins: nothing of it can be seen yet. */
@@ -152,10 +154,21 @@ export class JsThread {
     this.running = false;
   }
 
+  /** Waits of its tasks that are counted. */
+  get waits(): number {
+    return [...this.#waits.values()].reduce((sum, n) => sum + n, 0);
+  }
+
+  /** How many of its waits must sleep, where none can go on: each, or the first one for each object. */
+  sleepers(inLine: boolean): number {
+    return inLine ? this.#waits.size : this.waits;
+  }
+
   /** What a thread that is done must not have left behind. */
   leftover(): string | undefined {
-    if (this.#waits !== 0) return `thread ${this.slot} is counted as waiting ${this.#waits} times, and does not wait`;
+    if (this.waits !== 0) return `thread ${this.slot} is counted as waiting ${this.waits} times, and does not wait`;
     if (this.timers.size > 0) return `thread ${this.slot} has a timer left, which keeps the process alive`;
+    for (const [signal, name] of this.aborts) if (signal.isHeard) return `the signal of ${name} is still listened to`;
     if (this.waiter.entries.length > 0) return `the waiter of thread ${this.slot} sleeps for nobody`;
     for (const { _lease: lease } of this.#cells) {
       if (lease && lease._pending !== 0) return `an object of thread ${this.slot} has ${lease._pending} waits left`;
@@ -254,10 +267,12 @@ export class JsThread {
   #madeSegment: object | undefined;
 
   readonly native = {
-    countWait: (_segment: number, _cell: number, by: number): void => {
+    countWait: (_segment: number, cell: number, by: number): void => {
       this.world.check(this);
-      this.#waits += by;
-      if (this.#waits < 0) this.world.fail('a wait was counted off twice');
+      const waits = (this.#waits.get(cell) ?? 0) + by;
+      if (waits === 0) this.#waits.delete(cell);
+      else this.#waits.set(cell, waits);
+      if (waits < 0) this.world.fail('a wait was counted off twice');
     },
     onReady: (callback: () => void): void => {
       this.#realm.onReady = callback;

@@ -2,16 +2,20 @@ import type { Core } from '../core.js';
 import { LockModel, type LockPlan } from '../owned.js';
 import { Violation } from '../program.js';
 import { Room } from '../words.js';
-import type { JsThread, Task } from './js-thread.js';
+import type { Task } from './js-thread.js';
 import {
   ABORT_PASSES_NOTHING_ON,
   ABORTED_WAIT_STAYS,
   CANCELLED_WAKE_UP_IS_KEPT,
+  EVERYONE_LOOKS,
+  NEXT_DOES_NOT_LOOK,
+  NEXT_OF_ABORTED_DOES_NOT_LOOK,
   NO_LOOK_FOR_DEATHS,
+  TIMEOUT_PASSES,
   TIMEOUT_TAKES_FOR_NOTHING,
 } from './mutants.js';
 import type { AsyncSuite } from './suite.js';
-import { type AsyncPlan, opening, playing, waiting } from './tasks.js';
+import { type AsyncPlan, Lines, opening, playing, waiting } from './tasks.js';
 import type { AsyncScenario } from './world.js';
 
 /** Lock, by async tasks beside threads that block. The words are those of src/sync/lock.ts. */
@@ -34,36 +38,19 @@ function locked(
   const at = room.object('lock', 16);
   const model = new LockModel(core, room, lockWordsAt(at));
   const open = opening((thread) => (recursive ? new thread.classes.RLock() : new thread.classes.Lock()));
-  /**
-   * Tasks of a thread that sleep, in their order: it is promised that they are served so. Where others release the lock
-   * between the looks of two of them, the second may be faster.
-   */
-  const ordered = threads.length === 1 && blocked.length === 0;
-  const lines = new WeakMap<JsThread, number[]>();
-  const lineOf = (thread: JsThread): number[] => {
-    const line = lines.get(thread) ?? [];
-    lines.set(thread, line);
-    return line;
-  };
+  const lines = new Lines();
   const task = (plan: TaskPlan): Task =>
     function* (thread, index) {
       const lock = open(thread);
-      const line = lineOf(thread);
       for (let round = 0; round < (plan.rounds ?? 1); round++) {
-        const had = core.owned.ownerOf(thread.world.state[model.o.word]!) === thread.me;
         const outcome = yield* waiting(thread, index, plan, (options) => {
-          const promise = lock.acquireAsync(options);
-          const has = core.owned.ownerOf(thread.world.state[model.o.word]!) === thread.me;
-          if (has === had) line.push(index);
+          const promise = lines.begin(thread, index, () => lock.acquireAsync(options));
           if (plan.closes) thread.turns.push(() => lock.close());
           return promise;
         });
-        const place = line.indexOf(index);
-        if (place >= 0) line.splice(place, 1);
+        lines.end(thread, index, outcome);
         if (outcome === 'aborted' || !outcome.value) continue;
         thread.note((s) => model.entered(s, index, s[model.o.died]!));
-        if (place > 0 && ordered && !plan.timeout)
-          throw new Violation(`task ${index} came before one that waited longer`);
         yield thread.turn();
         thread.note((s) => model.leaves(s));
         if (!plan.closes) lock.release();
@@ -79,6 +66,7 @@ function locked(
     objects: [{ at, words: 16 }],
     setUp: (thread) => void open(thread).handle, // the memory of what is closed is not given back: others have it
     ...playing(threads, task, users),
+    inLine: true,
     died: (state, index) => model.died(state, index),
     final: (state) => model.final(state),
     ...rest,
@@ -113,6 +101,11 @@ export const asyncLock: AsyncSuite = {
       title: 'four tasks of one thread, in their order',
       build: (core) => locked(core, [[{ rounds: 2 }, { abort: true }, {}, { rounds: 2 }]]),
     },
+    {
+      title: 'three tasks of one thread that may give up, and two that block',
+      build: (core) =>
+        locked(core, [[{ abort: true, timeout: true }, { timeout: true, abort: true }, { timeout: true }]], [{}, {}]),
+    },
   ],
   mutants: [
     { ...CANCELLED_WAKE_UP_IS_KEPT, caughtBy: 'tasks that time out and are aborted, and a participant that blocks' },
@@ -128,18 +121,8 @@ export const asyncLock: AsyncSuite = {
       title: 'a wait that timed out stays with the waiter',
       file: 'wait/async.ts',
       from: `    this.#wake();
-    try {
-      const done = this.#wait.step()`,
-      to: `    try {
-      const done = this.#wait.step()`,
-      caughtBy: 'tasks that time out and are aborted, and a participant that blocks',
-    },
-    {
-      title: 'a cancelled wait that was reported is taken for one that still waits',
-      file: 'wait/async.ts',
-      from: `    pending.delete(this.#id);
-    native().cancelAsync(this.#id);`,
-      to: '    native().cancelAsync(this.#id);',
+    try {`,
+      to: '    try {',
       caughtBy: 'tasks that time out and are aborted, and a participant that blocks',
     },
     {
@@ -158,13 +141,10 @@ export const asyncLock: AsyncSuite = {
       caughtBy: 'tasks that time out and are aborted, and a participant that blocks',
     },
     { ...TIMEOUT_TAKES_FOR_NOTHING, caughtBy: 'tasks that time out and are aborted, and a participant that blocks' },
-    {
-      title: 'who was woken goes before who came first',
-      file: 'wait/async.ts',
-      from: 'if (first !== wait) first.lookAgain();',
-      to: 'void first;',
-      caughtBy: 'four tasks of one thread, in their order',
-    },
+    { ...EVERYONE_LOOKS, caughtBy: 'three participants that block and time out, and a thread with two tasks' },
+    { ...NEXT_DOES_NOT_LOOK, caughtBy: 'four tasks of one thread, in their order' },
+    { ...NEXT_OF_ABORTED_DOES_NOT_LOOK, caughtBy: 'three tasks of one thread that may give up, and two that block' },
+    { ...TIMEOUT_PASSES, caughtBy: 'three tasks of one thread that may give up, and two that block' },
     {
       title: 'a wait that is over keeps its object',
       file: 'wait/async.ts',

@@ -16,24 +16,48 @@ export const NO_LOOK_FOR_DEATHS = {
 export const ABORT_PASSES_NOTHING_ON = {
   title: 'an aborted wait passes nothing on',
   file: 'wait/async.ts',
-  from: `const done = this.#wait.leave();
-      this.#settle(() => (done`,
-  to: `const done = false;
-      this.#settle(() => (done`,
+  from: 'const done = this.#wake() && this.#wait.leave();',
+  to: 'const done = this.#wake() && false;',
 };
 
 export const ABORTED_WAIT_STAYS = {
   title: 'an aborted wait stays with the waiter',
   file: 'wait/async.ts',
-  from: `  abort(): void {
-    this.#wake();`,
-  to: '  abort(): void {',
+  from: 'const done = this.#wake() && this.#wait.leave();',
+  to: 'const done = this.#id >= 0 && this.#wait.leave();',
 };
 
 export const TIMEOUT_TAKES_FOR_NOTHING = {
   title: 'a timeout takes a grant for nothing',
   file: 'wait/async.ts',
-  from: 'const done = this.#wait.step() || this.#wait.leave();',
-  to: `this.#wait.step();
-      const done = this.#wait.leave();`,
+  from: 'if (this.#wait.step()) {',
+  to: 'if (this.#wait.step() && !this.#late) {',
+};
+
+export const EVERYONE_LOOKS = {
+  title: 'each one in a line looks for itself',
+  file: 'wait/async.ts',
+  from: 'wait.line < 0 ? undefined : Line.join(segment.index, wait.line, this);',
+  to: 'undefined;',
+};
+
+export const NEXT_DOES_NOT_LOOK = {
+  title: 'the next in line does not look when the first one is served',
+  file: 'wait/line.ts',
+  from: 'if (wait.look()) continue;',
+  to: 'if (wait.look()) return;',
+};
+
+export const NEXT_OF_ABORTED_DOES_NOT_LOOK = {
+  title: 'the next in line does not look when the first one is aborted',
+  file: 'wait/async.ts',
+  from: 'if (isFirst) this.#line?.advance();',
+  to: 'void isFirst;',
+};
+
+export const TIMEOUT_PASSES = {
+  title: 'who times out in a line looks before the first one',
+  file: 'wait/async.ts',
+  from: 'if (this.#id >= 0 || this.#line?.hasNews) this.lookAgain();',
+  to: 'this.look();',
 };

@@ -131,6 +131,12 @@ export class Signal {
   fire(reason: unknown): void {
     this.aborted = true;
     this.reason = reason;
-    for (const listener of [...this.#listeners]) listener();
+    const listeners = [...this.#listeners];
+    this.#listeners.clear(); // each is there once
+    for (const listener of listeners) listener();
+  }
+
+  get isHeard(): boolean {
+    return this.#listeners.size > 0;
   }
 }

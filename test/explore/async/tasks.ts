@@ -1,4 +1,4 @@
-import type { Body } from '../program.js';
+import { type Body, Violation } from '../program.js';
 import { ABORTED, type JsThread, type Task } from './js-thread.js';
 import type { AsyncScenario } from './world.js';
 
@@ -32,6 +32,31 @@ export function opening<T extends { cell: object }>(make: (thread: JsThread) => 
     }
     return object;
   };
+}
+
+/** The tasks of each thread that wait, in the order in which they came: it is promised that they are served so. */
+export class Lines {
+  readonly #lines = new WeakMap<JsThread, number[]>();
+
+  /** Begins a wait. Who need not wait stands in no line. */
+  begin<T>(thread: JsThread, index: number, wait: () => T): T {
+    const before = thread.waits;
+    const result = wait();
+    if (thread.waits > before) this.#lines.set(thread, [...(this.#lines.get(thread) ?? []), index]);
+    return result;
+  }
+
+  end(thread: JsThread, index: number, outcome: Outcome<boolean>): void {
+    const line = this.#lines.get(thread) ?? [];
+    const place = line.indexOf(index);
+    this.#lines.set(
+      thread,
+      line.filter((other) => other !== index),
+    );
+    if (place > 0 && outcome !== 'aborted' && outcome.value) {
+      throw new Violation(`task ${index} came before one that waited longer`);
+    }
+  }
 }
 
 /** How a task waits. */

@@ -38,6 +38,8 @@ export interface AsyncScenario {
   /** How many deaths there may be, and how many ends of a worker (which leaves its slot, and tells everybody). */
   kills?: number;
   ends?: number;
+  /** Of the tasks of a thread that wait for one object, only the first one sleeps (`Wait.line`). */
+  inLine?: boolean;
   died?: (state: number[], index: number) => void;
   /** Asked where nobody can go on, with the words that are slept on. Default: that is never right. */
   mayRest?: (state: readonly number[], words: readonly number[]) => boolean;
@@ -239,9 +241,12 @@ export class World {
       ...this.#blocked.flatMap(({ dead, asleep, point }) => (!dead && asleep ? [point.wait!.word] : [])),
       ...this.#threads.flatMap(({ dead, waiter }) => (dead ? [] : waiter.entries.map(({ word }) => word))),
     ];
-    const waiting = this.#threads.filter(({ dead, unfinished }) => !dead && unfinished > 0);
-    if (waiting.some(({ unfinished, waiter }) => waiter.entries.length < unfinished)) {
-      throw new Violation('a task waits for what its waiter knows nothing of');
+    for (const thread of this.#threads) {
+      if (thread.dead) continue;
+      if (thread.waits < thread.unfinished) throw new Violation('a task waits for nothing');
+      if (thread.waiter.entries.length < thread.sleepers(this.#scenario.inLine === true)) {
+        throw new Violation('a task waits for what its waiter knows nothing of');
+      }
     }
     if (this.#scenario.mayRest?.(this.state, words) !== true) {
       const names = words.map((at) => `${this.#scenario.room.names[at]} (it is ${show(this.state[at]!)})`);
