@@ -152,9 +152,8 @@ describe('the package', () => {
   });
 
   test('has folders that import only from the folders below them', () => {
-    const order = 'index.ts process channel data sync wait memory after-fork.ts native.ts options.ts errors.ts'.split(
-      ' ',
-    );
+    const order =
+      'index.ts process channel data sync wait memory after-fork.ts native.ts options.ts errors.ts errno.ts'.split(' ');
     const layer = (path: string): number => order.indexOf(path.split('/')[0]!);
     const all = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' });
     const files = all.filter((path) => path.endsWith('.ts') && !path.startsWith('demo'));

@@ -3,10 +3,8 @@ import { checked, ForkUnsafeError, wrongType } from '../errors.js';
 import { shareWithChild } from '../memory/arena.js';
 import { native } from '../native.js';
 import { checkObject } from '../options.js';
-import { becomeChild, prepareChild } from './become-child.js';
+import { goOnAsChild } from './go-on.js';
 import { rehearse } from './rehearse.js';
-import { endAtRest } from './rest.js';
-import { silenceLater } from './silence.js';
 import { adoptForked } from './waitpid.js';
 import { runsAlone, whyNoFork } from './why-no-fork.js';
 
@@ -44,15 +42,6 @@ export function callFork(descriptors: readonly number[], listening: boolean): Fo
   return { pid, pidfd: made[0]! };
 }
 
-/** In a child that goes on with the code that forked. */
-export function goOnAsChild(): void {
-  prepareChild(() => {
-    becomeChild();
-    const silenced = silenceLater();
-    if (silenced || runsAlone()) endAtRest();
-  });
-}
-
 /**
  * fork(2): called once, returns twice. In the parent the child's pid, in the child 0; both go on behind this call.
  *
@@ -81,7 +70,7 @@ export function goOnAsChild(): void {
 export function fork(options: ForkOptions = {}): number {
   const { keep = [] } = checkObject(options, 'options') as ForkOptions;
   if (!Array.isArray(keep)) throw wrongType('options.keep', 'an array', keep);
-  const descriptors = keep.map((value, i) => descriptorOf(value, `options.keep[${i}]`));
+  const descriptors = Array.from(keep, (value, i) => descriptorOf(value, `options.keep[${i}]`)); // also what is missing in it
   const forked = callFork(descriptors, true);
   if (forked.pid === 0) goOnAsChild();
   else adoptForked(forked);

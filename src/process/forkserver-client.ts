@@ -260,7 +260,7 @@ afterForkInChild((rehearsing) => {
  */
 export function setForkserverPreload(modules: readonly (string | URL)[]): void {
   if (!Array.isArray(modules)) throw wrongType('modules', 'an array of modules', modules);
-  preload = modules.map((module, i) => moduleUrl(module, `modules[${i}]`));
+  preload = Array.from(modules, (module, i) => moduleUrl(module, `modules[${i}]`)); // also what is missing in it
 }
 
 /**

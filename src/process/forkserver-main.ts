@@ -14,6 +14,7 @@ import { PARENT, program, SOCKET } from './program.js';
 import { rehearse } from './rehearse.js';
 import { becomeSelf, whileImporting } from './self.js';
 import { importModule } from './target.js';
+import { Ticket } from './ticket.js';
 
 /** What the server is until a child of it becomes somebody. */
 const NOBODY = { name: 'forkserver', identity: [], daemon: false, authkey: new Uint8Array(32) };
@@ -37,7 +38,7 @@ export function beServer(): void {
 }
 
 async function prepare(preload: readonly string[]): Promise<void> {
-  for (const module of ['node:net', 'node:tty', 'node:stream', 'node:worker_threads'] as const) {
+  for (const module of ['node:inspector', 'node:net', 'node:stream', 'node:tty', 'node:worker_threads'] as const) {
     process.getBuiltinModule(module);
   }
   for (const module of preload) {
@@ -57,6 +58,7 @@ async function prepare(preload: readonly string[]): Promise<void> {
  */
 async function warmUp(): Promise<void> {
   inspect(new Error('x'));
+  performance.now(); // its modules are loaded when it is first used
   rehearse();
   await becomeOrdered(order(rehearsal()));
   becomeSelf({ ...NOBODY, parent: null });
@@ -90,9 +92,11 @@ function rehearsal(): number[] {
   // Large enough to have segments of their own, which go with them.
   const objects = [new SharedArray('int8', LARGEST_BLOCK), new RawArray('int8', 2 * LARGEST_BLOCK)];
   const message = pack(header, { args: objects, kwargs: undefined, own: {} });
-  const descriptors = [message.payload, 1, 2, ...message.segments].map((fd) =>
+  const ticket = new Ticket();
+  const descriptors = [message.payload, 1, 2, ...message.segments, ticket.descriptor].map((fd) =>
     checked(native().duplicate(fd), 'rehearsing'),
   );
+  ticket.close();
   discard(message, false);
   for (const object of objects) object.close();
   return descriptors;

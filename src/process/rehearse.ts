@@ -1,8 +1,7 @@
 import { EventEmitter } from 'node:events';
-import { becomeChild, prepareChild } from './become-child.js';
 import { type Ending, leaveAtTheEnd } from './child-end.js';
+import { goOnAsChild } from './go-on.js';
 import { renewRandomness } from './random.js';
-import { silenceLater } from './silence.js';
 
 const nothing = (): void => {};
 let done = false;
@@ -25,10 +24,34 @@ export function rehearse(): void {
   ending.reallyExit(0);
   const math = { random: () => 0 };
   renewRandomness(math);
-  prepareChild(() => {
-    becomeChild(true);
-    silenceLater(true);
-  });
+  goOnAsChild(true);
   new EventEmitter().once('exit', nothing).emit('exit');
-  void process.exitCode; // a getter
+  const getters = process as unknown as { _exiting: boolean };
+  void [process.exitCode, getters._exiting];
+  rehearseExit();
+}
+
+/** Where Node's function begins with a step that can be kept from being done, and is nobody else's. */
+const EXIT = /^function exit\(code\) \{\s*const \{ handleProcessExit \} = require\([^)]*\);\s*process\.off\('exit'/;
+
+/** Calls `process.exit()` as far as its first step. */
+function rehearseExit(): void {
+  if (!EXIT.test(String(process.exit))) return;
+  const stop = new Error();
+  Object.defineProperty(process, 'off', {
+    value: () => {
+      throw stop;
+    },
+    configurable: true,
+  });
+  try {
+    process.exit();
+  } catch (error) {
+    if (error !== stop) throw error;
+  } finally {
+    delete (process as { off?: unknown }).off;
+  }
+  for (const listener of (process as EventEmitter).listeners('removeListener')) {
+    if (listener.name === 'stopListeningIfSignal') listener('', nothing); // Node's own: that is no signal
+  }
 }

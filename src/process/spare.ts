@@ -3,7 +3,8 @@ import { EAGAIN } from '../errno.js';
 import { checked } from '../errors.js';
 import { native } from '../native.js';
 import { blockUntil } from './descriptors.js';
-import { callFork, type Forked, goOnAsChild } from './fork.js';
+import { callFork, type Forked } from './fork.js';
+import { goOnAsChild } from './go-on.js';
 import { type Incoming, post, take } from './message.js';
 
 /** How long a spare may take to wake up, in ms. One that somebody has stopped would never. */

@@ -3,7 +3,7 @@ import type { Cell } from '../memory/cell.js';
 import { native } from '../native.js';
 import type { CheckedWait } from '../options.js';
 import { offAbort, onAbort } from './abort.js';
-import { forgetLines, Line, type Standing } from './line.js';
+import { Line, type Standing } from './line.js';
 import type { Wait } from './wait.js';
 
 /** The longest delay that setTimeout takes; longer ones are taken in pieces. */
@@ -22,7 +22,6 @@ afterForkInChild((rehearsing) => {
   const forgotten = [...waits];
   waits.clear();
   asleep.clear();
-  forgetLines();
   for (const wait of forgotten) wait.forget();
 });
 

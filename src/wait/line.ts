@@ -1,3 +1,5 @@
+import { afterForkInChild } from '../after-fork.js';
+
 /** A wait that stands in a line. */
 export interface Standing {
   /** Looks once. True: it is over, and has left the line. False: it sleeps until there is a reason to look again. */
@@ -12,10 +14,9 @@ const lines = new Map<number, Line>();
 
 const keyOf = (segment: number, word: number): number => segment * 2 ** 32 + word;
 
-/** In the child of a fork: who stands in them is the parent's. */
-export function forgetLines(): void {
-  lines.clear();
-}
+afterForkInChild((rehearsing) => {
+  if (!rehearsing) lines.clear(); // who stands in them is the parent's
+});
 
 /**
  * This thread's waits for one thing, in the order in which they came. The first one looks and sleeps for all. If the

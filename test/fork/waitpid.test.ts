@@ -270,6 +270,7 @@ describe('in a process that has not forked', () => {
       { keep: [null] },
       { keep: [-1] },
       { keep: [1.5] },
+      { keep: new Array(1) },
     ];
     for (const options of wrong) {
       expect(() => fork(options as object)).toThrow(expect.objectContaining({ code: 'ERR_FORKLOCK_INVALID_ARG_TYPE' }));

@@ -205,7 +205,15 @@ test('modules are preloaded once, and an error there is a warning', async () => 
 
 test('preload lists are checked', async () => {
   const { printed, stderr } = await script(({ forklock, print }) => {
-    for (const modules of ['x', [5], ['./x.mjs'], ['/nowhere/x.mjs'], ['forklock-not-there'], ['forklock', 'fs']]) {
+    for (const modules of [
+      'x',
+      [5],
+      new Array(1),
+      ['./x.mjs'],
+      ['/nowhere/x.mjs'],
+      ['forklock-not-there'],
+      ['forklock', 'fs'],
+    ]) {
       try {
         print(forklock.setForkserverPreload(modules as never) ?? 'fine');
       } catch (error) {
@@ -214,7 +222,15 @@ test('preload lists are checked', async () => {
     }
   }, []);
   expect(stderr).toBe('');
-  expect(printed).toEqual(['INVALID_ARG_TYPE', 'INVALID_ARG_TYPE', 'OUT_OF_RANGE', 'TARGET', 'TARGET', 'fine']);
+  expect(printed).toEqual([
+    'INVALID_ARG_TYPE',
+    'INVALID_ARG_TYPE',
+    'INVALID_ARG_TYPE',
+    'OUT_OF_RANGE',
+    'TARGET',
+    'TARGET',
+    'fine',
+  ]);
 });
 
 test('where it cannot fork, processes are spawned, visibly', async () => {

@@ -1,0 +1,13 @@
+import { becomeChild, prepareChild } from './become-child.js';
+import { endAtRest } from './rest.js';
+import { silenceLater } from './silence.js';
+import { runsAlone } from './why-no-fork.js';
+
+/** In a child that goes on with the code that forked. `rehearsing`: this is not a child, and nothing changes. */
+export function goOnAsChild(rehearsing = false): void {
+  prepareChild(() => {
+    becomeChild(rehearsing);
+    const silenced = silenceLater(rehearsing);
+    if ((silenced || runsAlone()) && !rehearsing) endAtRest();
+  });
+}
