@@ -34,6 +34,10 @@ uint64_t row_bytes(int32_t type, uint64_t heap) {
   return cells * sizeof(int16_t);
 }
 
+uint64_t row_offset(const Segment* segment, uint32_t slot) {
+  return kHeapOffset + segment->heap + row_bytes(segment->type, segment->heap) * slot;
+}
+
 uint64_t file_size(int32_t type, uint64_t heap) {
   if (type == kData) return kDataOffset + heap;
   return kHeapOffset + heap + row_bytes(type, heap) * kSlots;
@@ -164,7 +168,7 @@ Word* Segment::word(uint32_t index) const {
 uint32_t Segment::row_cells() const { return static_cast<uint32_t>(row_bytes(type, heap) / sizeof(int16_t)); }
 
 std::atomic<int16_t>* Segment::row(uint32_t slot) const {
-  return reinterpret_cast<std::atomic<int16_t>*>(base + kHeapOffset + heap + row_bytes(type, heap) * slot);
+  return reinterpret_cast<std::atomic<int16_t>*>(base + row_offset(this, slot));
 }
 
 Segment* create_anonymous(int32_t type, uint64_t heap, int* error) {
@@ -290,9 +294,26 @@ int reserve_slot(const Segment* segment, uint32_t slot) {
   return fallocate(segment->fd, 0, static_cast<off_t>(offset), kPage) == 0 ? 0 : -errno;
 }
 
+uint32_t next_of_row(const Segment* segment, uint32_t slot, uint32_t from, uint32_t* end) {
+  const uint32_t cells = segment->row_cells();
+  const auto row = static_cast<off_t>(row_offset(segment, slot));
+  const auto cell_at = [row, cells](off_t offset) {
+    return static_cast<uint32_t>(std::min<off_t>(cells, (offset - row) / static_cast<off_t>(sizeof(int16_t))));
+  };
+  *end = cells;
+  if (from >= cells) return cells;
+  const off_t data = lseek(segment->fd, row + static_cast<off_t>(from * sizeof(int16_t)), SEEK_DATA);
+  if (data < 0) return errno == ENXIO ? cells : from;
+  const off_t hole = lseek(segment->fd, data, SEEK_HOLE);
+  if (hole >= 0) *end = cell_at(hole);
+  return cell_at(data);
+}
+
 void clear_row(const Segment* segment, uint32_t slot) {
+  uint32_t end;
+  if (next_of_row(segment, slot, 0, &end) >= segment->row_cells()) return;
   const uint64_t bytes = row_bytes(segment->type, segment->heap);
-  const uint64_t offset = kHeapOffset + segment->heap + bytes * slot;
+  const uint64_t offset = row_offset(segment, slot);
   if (bytes % kPage == 0 && offset % kPage == 0 &&
       fallocate(segment->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(offset),
                 static_cast<off_t>(bytes)) == 0) {

@@ -54,6 +54,10 @@ int map_over(const Segment* segment, void* address, uint64_t offset, uint64_t le
 // Makes sure that the page of a slot exists; -ENOSPC when the file system is full.
 int reserve_slot(const Segment* segment, uint32_t slot);
 
+// The next cells of a row, from `from` on and up to `*end`, that have pages; row_cells() if there are none. Without pages
+// they are 0, and a look at them would make some.
+uint32_t next_of_row(const Segment* segment, uint32_t slot, uint32_t from, uint32_t* end);
+
 // Empties a row. Its pages go back to the kernel where they can.
 void clear_row(const Segment* segment, uint32_t slot);
 

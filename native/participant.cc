@@ -134,9 +134,11 @@ int join_after_fork(Segment* segment, uint32_t parents) {
   if (slot < 0) return slot;
   const std::atomic<int16_t>* from = segment->row(parents);
   std::atomic<int16_t>* to = segment->row(static_cast<uint32_t>(slot));
-  for (uint32_t i = 0; i < segment->row_cells(); i++) {
-    // Most of a row has never been written, and writing zeros would give it pages.
-    if ((from[i].load(std::memory_order_relaxed) & kUsed) != 0) to[i].fetch_or(kUsed);
+  uint32_t end = 0;
+  for (uint32_t i; (i = next_of_row(segment, parents, end, &end)) < segment->row_cells();) {
+    for (; i < end; i++) {
+      if ((from[i].load(std::memory_order_relaxed) & kUsed) != 0) to[i].fetch_or(kUsed);
+    }
   }
   return slot;
 }

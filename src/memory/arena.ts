@@ -2,7 +2,7 @@ import { afterForkInChild } from '../after-fork.js';
 import { native } from '../native.js';
 import { ARENA, CELL_BYTES, CELL_WORDS, HEAP_WORD } from './layout.js';
 import { Segment } from './segment.js';
-import { use } from './uses.js';
+import { unuse, use } from './uses.js';
 
 const FIRST_HEAP = 1 << 20;
 const LARGEST_HEAP = 1 << 22;
@@ -90,11 +90,14 @@ export function shareWithChild(): void {
 
 // The parent waits for this in fork(), so that it frees nothing that the child has yet to mark as used.
 afterForkInChild((rehearsing) => {
-  if (rehearsing) return;
   for (const arena of arenas) {
-    arena.inherited = true;
-    for (const cell of arena.taken()) use(arena.segment, cell);
+    for (const cell of arena.taken()) {
+      use(arena.segment, cell);
+      if (rehearsing) unuse(arena.segment, cell);
+    }
+    arena.inherited = !rehearsing;
   }
+  if (rehearsing) return;
   arenas.length = 0;
   closed = [];
 });
