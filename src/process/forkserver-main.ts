@@ -8,11 +8,12 @@ import { native } from '../native.js';
 import { ForkServer } from './forkserver.js';
 import type { Setup } from './forkserver-client.js';
 import { discard, type Header, pack, take } from './message.js';
-import { becomeOrdered, order } from './order.js';
+import { becomeOrdered, type Order, order } from './order.js';
 import { becomeCurrent } from './process.js';
 import { PARENT, program, SOCKET } from './program.js';
 import { rehearse } from './rehearse.js';
 import { becomeSelf, whileImporting } from './self.js';
+import { Standby } from './standby.js';
 import { importModule } from './target.js';
 import { Ticket } from './ticket.js';
 
@@ -31,10 +32,18 @@ export function beServer(): void {
   const [setup] = take(SOCKET)!.descriptors;
   const { preload } = JSON.parse(readFileSync(setup!, 'utf8')) as Setup;
   native().closeDescriptor(setup!);
-  void prepare(preload).then(() => {
-    const order = new ForkServer().serve();
-    void becomeOrdered(order);
+  void prepare(preload).then(async () => {
+    const role = new ForkServer().serve();
+    await becomeOrdered(role instanceof Standby ? await standBy(role) : role);
   });
+}
+
+async function standBy(standby: Standby): Promise<Order> {
+  for (;;) {
+    const descriptors = standby.receive();
+    if (descriptors) return order(descriptors);
+    await rehearseProcess();
+  }
 }
 
 async function prepare(preload: readonly string[]): Promise<void> {
@@ -60,6 +69,10 @@ async function warmUp(): Promise<void> {
   inspect(new Error('x'));
   performance.now(); // its modules are loaded when it is first used
   rehearse();
+  await rehearseProcess();
+}
+
+async function rehearseProcess(): Promise<void> {
   await becomeOrdered(order(rehearsal()));
   becomeSelf({ ...NOBODY, parent: null });
   becomeCurrent(undefined);

@@ -10,10 +10,11 @@ import { type Incoming, post, take } from './message.js';
 import { type Order, order } from './order.js';
 import { PARENT, SOCKET } from './program.js';
 import { Spare } from './spare.js';
+import { Standby } from './standby.js';
 
 /** How many spare children there are at most. As many as have been started: who starts one process needs no four. */
 const MOST_SPARES = 4;
-/** For so many ms nothing must happen before another spare is made: a fork takes a processor, which others may need. */
+/** For so many ms nothing must happen before a spare is made, or rehearses: that takes a processor, which others may need. */
 const QUIET = 10;
 /** How soon an answer for which the socket had no room is tried again, in ms. */
 const AGAIN = 10;
@@ -38,8 +39,8 @@ export class ForkServer {
   /** The last attempt at a spare failed, or a spare ended, and nobody has asked for a process since then. */
   #fails = false;
 
-  /** Serves until the client ends. Returns in a forked child, with what that has to become. */
-  serve(): Order {
+  /** Serves until the client ends. Returns in a forked child, with what that has to become, or to wait for. */
+  serve(): Order | Standby {
     for (;;) {
       const isLast = this.#alone || this.#retired;
       if (isLast && this.#wards.size === 0 && this.#unsent.length === 0) process.exit(0);
@@ -50,12 +51,12 @@ export class ForkServer {
         ...this.#spares.map(({ pidfd }) => pidfd),
       ];
       const ready = new Uint8Array(watched.length);
-      const hasTime = !isLast && this.#needsSpare;
+      const hasTime = !isLast && (this.#needsSpare || this.#rookie !== undefined);
       const timeout = hasTime ? this.#patience : this.#unsent.length > 0 ? AGAIN : -1;
       const some = checked(native().poll(Int32Array.from(watched), ready, timeout), 'waiting');
       if (some === 0 && hasTime) {
-        const order = this.#makeSpare();
-        if (order) return order;
+        const standby = this.#useTime();
+        if (standby) return standby;
       }
       if (ready[0] === 1) this.#end();
       for (let i = 1; i < watched.length; i++) {
@@ -105,10 +106,21 @@ export class ForkServer {
     return this.#spares.length === 0 ? 0 : QUIET;
   }
 
-  #makeSpare(): Order | undefined {
+  /** A spare that has not rehearsed. */
+  get #rookie(): Spare | undefined {
+    return this.#spares.find(({ rehearses }) => !rehearses);
+  }
+
+  #useTime(): Standby | undefined {
+    if (this.#needsSpare) return this.#makeSpare();
+    this.#rookie?.rehearse();
+    return undefined;
+  }
+
+  #makeSpare(): Standby | undefined {
     try {
       const spare = Spare.fork(() => this.#leave());
-      if (!(spare instanceof Spare)) return order(spare);
+      if (spare instanceof Standby) return spare;
       this.#spares.push(spare);
     } catch (error) {
       this.#fails = true;

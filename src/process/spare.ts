@@ -6,14 +6,12 @@ import { blockUntil } from './descriptors.js';
 import { callFork, type Forked } from './fork.js';
 import { goOnAsChild } from './go-on.js';
 import { type Incoming, post, take } from './message.js';
+import { Standby, type Word } from './standby.js';
 
 /** How long a spare may take to wake up, in ms. One that somebody has stopped would never. */
 const PATIENCE = 200;
 
 const ends = new Int32Array(2);
-
-/** What a spare gets in the end: the descriptors of the process that it is to become. */
-type Descriptors = number[];
 
 /**
  * A child of the fork server that was forked before anybody asked for it, and waits: what it costs to fork is then no
@@ -22,6 +20,7 @@ type Descriptors = number[];
 export class Spare {
   readonly pid: number;
   readonly pidfd: number;
+  rehearses = false;
   /** The server's end of its socket. At the end of the server the spare ends, too. */
   readonly #socket: number;
 
@@ -31,8 +30,8 @@ export class Spare {
     this.#socket = socket;
   }
 
-  /** Returns twice, as fork() does: in the child, where `leave` is called first, with its descriptors. Errors: those of fork(). */
-  static fork(leave: () => void): Spare | Descriptors {
+  /** Returns twice, as fork() does: also in the child, where `leave` is called first. Errors: those of fork(). */
+  static fork(leave: () => void): Spare | Standby {
     checked(native().socketPair(ends), 'making a socket');
     const [ours, theirs] = ends as unknown as [number, number];
     let forked: Forked;
@@ -50,11 +49,20 @@ export class Spare {
     native().closeDescriptor(ours);
     goOnAsChild();
     leave();
-    return receiveDescriptors(theirs);
+    return new Standby(theirs);
   }
 
-  /** Tells it what to become. False: it has ended, or is stopped, and is dismissed. */
-  hire(descriptors: Descriptors): boolean {
+  /**
+   * Has it do once what a process does, which changes nothing: what memory that touches is copied from the server then,
+   * and not when somebody waits for it.
+   */
+  rehearse(): void {
+    this.rehearses = true;
+    post(this.#socket, { rehearses: true } satisfies Word, [], 0);
+  }
+
+  /** Gives it the descriptors of the process that it is to become. False: it has ended, or is stopped, and is dismissed. */
+  hire(descriptors: number[]): boolean {
     let hired = false;
     try {
       hired = post(this.#socket, {}, descriptors, PATIENCE) && this.#begins();
@@ -95,21 +103,5 @@ export class Spare {
       hears();
     }
     return Boolean(said);
-  }
-}
-
-/** In the spare. The wait ends when it is hired, or with the server. */
-function receiveDescriptors(socket: number): Descriptors {
-  native().ignoreInterrupt(); // as the server does: a Ctrl-C from before does not concern what it will be
-  for (;;) {
-    const message = take(socket);
-    if (message === null) native().leaveProcess(0);
-    if (message) {
-      native().heedInterrupt();
-      post(socket, {}, []);
-      native().closeDescriptor(socket);
-      return message.descriptors;
-    }
-    native().pollOne(socket, -1);
   }
 }

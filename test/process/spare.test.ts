@@ -44,6 +44,8 @@ function withSpare(source: string): Promise<ScriptResult> {
   );
 }
 
+const withoutNumbers = (name: string): string => name.replace(/\d+/, '');
+
 const isX64 = process.arch === 'x64'; // the number of poll(2)
 
 test.runIf(isX64)(
@@ -79,6 +81,28 @@ test.runIf(isX64).each([['SIGKILL'], ['SIGTERM'], ['SIGSTOP']] as const)(
     expect(printed).toEqual([0, 0, true, false]);
   },
 );
+
+test.runIf(isX64)('one that has rehearsed becomes a process as any other, and was none before', async () => {
+  const { printed, stderr, code } = await withSpare(`
+    run('facts');
+    run('descriptors');
+    for (;;) {
+      const [call, , , timeout] = fs.readFileSync('/proc/' + server + '/syscall', 'utf8').split(' ');
+      // It has told all spares to rehearse when it waits for ever; they do what they are told in its order.
+      if (call === '7' && /^0xf+$/.test(timeout)) break;
+      await new Promise(setImmediate);
+    }
+    print(childrenOf(server));
+    run('facts');
+    run('descriptors');
+  `);
+  expect({ stderr, code }).toEqual({ stderr: '', code: 0 });
+  const [facts, open, spares, again, openAgain] = printed;
+  expect(spares).toContain(again.pid);
+  expect({ ...again, pid: 0, name: '', shown: '' }).toEqual({ ...facts, pid: 0, name: '', shown: '' });
+  expect(again.name).not.toBe(facts.name);
+  expect(openAgain.map(withoutNumbers)).toEqual(open.map(withoutNumbers));
+});
 
 test.runIf(isX64)('one that is killed is reaped, and not replaced before somebody asks for a process', async () => {
   const { printed, stderr, code } = await withSpare(`
@@ -121,9 +145,8 @@ test.runIf(isX64)('it has no descriptor of the server, and ends with it', async 
   expect(stderr).toBe('');
   const [[first, server], fewer, one, two, second] = printed;
   expect(fewer).toBe(true);
-  const kinds = (names: string[]) => names.map((name) => name.replace(/\d+/, ''));
-  expect(kinds(two)).toEqual(kinds(one));
-  expect(kinds(two)).not.toContain('socket:[]');
+  expect(two.map(withoutNumbers)).toEqual(one.map(withoutNumbers));
+  expect(two.map(withoutNumbers)).not.toContain('socket:[]');
   for (const pid of [first, server, second]) {
     await expect.poll(() => isThere(pid), { timeout: 5_000, interval: 5 }).toBe(false);
   }
