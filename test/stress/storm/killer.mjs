@@ -102,7 +102,8 @@ const stopped = new Map();
 
 function hit(pid, kind, parent) {
   if (parentOf(pid) !== parent) return;
-  const freezes = broken === 'freezing' && kind === HIT.server;
+  // Not the next server, too: the start that hung goes on with that one.
+  const freezes = broken === 'freezing' && kind === HIT.server && hangs === 0;
   if (!freezes && random.chance(0.7)) {
     signal(pid, 'SIGKILL', kind);
     return;
