@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { fstatSync, readSync } from 'node:fs';
 import { decode, encode } from '../channel/codec.js';
 import { holdBlock } from '../data/shared-memory.js';
 import { EAGAIN, ECONNRESET, EPIPE } from '../errno.js';
@@ -98,8 +98,8 @@ export class Received {
   readonly #segments: readonly number[];
 
   constructor(payload: number, segments: readonly number[]) {
-    // By a descriptor of its own: the position of this one is shared with another child that may have got it, too.
-    const bytes = readFileSync(`/proc/self/fd/${payload}`);
+    const bytes = Buffer.alloc(fstatSync(payload).size);
+    readSync(payload, bytes, 0, bytes.length, 0); // the descriptor's own position is shared with another child that has it
     native().closeDescriptor(payload);
     const length = bytes.readUInt32LE(0);
     const { deserialize } = process.getBuiltinModule('node:v8');
