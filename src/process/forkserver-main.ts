@@ -42,7 +42,7 @@ async function standBy(standby: Standby): Promise<Order> {
   for (;;) {
     const descriptors = standby.receive();
     if (descriptors) return order(descriptors);
-    await rehearseProcess();
+    await rehearseProcess().catch(() => native().leaveProcess(0)); // no memory, no descriptors: the next process is forked
   }
 }
 
