@@ -60,7 +60,7 @@ const STATES = {
     later(() => {}, 1e6);
   },
   'that watches a process': ({ event, begun }) => {
-    const child = new Process({ target: [import.meta.url, 'idle'], args: [event.handle], daemon: true });
+    const child = new Process({ target: [import.meta.url, 'idle'], args: [event], daemon: true });
     child.start();
     child.joinAsync();
     begun();
@@ -84,7 +84,7 @@ const RARE = 'that watches a process';
 const states = Object.keys(STATES).filter((state) => state !== RARE);
 
 /** What the processes of workers do. */
-export const idle = (event) => void Event.from(event).wait();
+export const idle = (event) => void event.wait();
 
 if (!isMainThread && workerData?.teardown) {
   const { state, event, semaphore, begun, ...rest } = workerData.teardown;
