@@ -74,17 +74,19 @@ describe.each(PROCESSES)('waits of one thread: %s', (mode) => {
       );
       for (let round = 0; round < 10; round++) {
         object.acquire();
-        const order = waiter.run(async ({ get }) => {
+        const order = waiter.run(async ({ get, emit }) => {
           const served: number[] = [];
           const wait = async (i: number): Promise<void> => {
             await get('o').acquireAsync();
             served.push(i);
             get('o').release();
           };
-          await Promise.all(Array.from({ length: 40 }, (_, i) => wait(i)));
+          const waits = Array.from({ length: 40 }, (_, i) => wait(i));
+          emit('queued'); // the other one may wait, too, so their number would not say it
+          await Promise.all(waits);
           return served;
         });
-        await until(() => object.waiting >= 40);
+        await waiter.event('queued');
         gate.set();
         object.release();
         expect(await order).toEqual(upTo(40));
