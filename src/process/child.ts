@@ -1,9 +1,9 @@
-import { constants } from 'node:os';
-import { EAGAIN, ECHILD, ESRCH } from '../errno.js';
+import { ECHILD, ESRCH } from '../errno.js';
 import { checked, SystemError } from '../errors.js';
 import { native } from '../native.js';
 import { Awaited } from './awaited.js';
-import { blockUntil, keepWatch, unwatch, watch } from './descriptors.js';
+import { keepWatch, unwatch, watch } from './descriptors.js';
+import { killChild } from './kill-child.js';
 
 /** The exit code when nobody can know it: the fork server that had to say it is dead. As in Python. */
 export const UNKNOWN = 255;
@@ -84,12 +84,7 @@ export class OwnChild extends Child {
     const failed = watch(pidfd, false, () => this.look());
     if (failed === 0) return;
     // Nobody could follow it: it is ended, as if it had not been started.
-    native().pidfdSignal(pidfd, constants.signals.SIGKILL);
-    blockUntil(
-      () => native().exitStatus(pidfd, true) !== EAGAIN,
-      () => [pidfd],
-      Number.POSITIVE_INFINITY, // the kernel ends it
-    );
+    killChild(pidfd);
     this.close();
     throw new SystemError('watching a process', failed);
   }

@@ -1,11 +1,10 @@
-import { constants } from 'node:os';
 import { afterForkInChild } from '../after-fork.js';
-import { EAGAIN } from '../errno.js';
 import { checked, ForkUnsafeError, ProcessError, SystemError, wrongType } from '../errors.js';
 import { native } from '../native.js';
 import { Child, type Retained, UNKNOWN } from './child.js';
 import { argumentsToFork } from './command.js';
 import { blockUntil, isReadable, keepWatch, unwatch, watch } from './descriptors.js';
+import { killChild } from './kill-child.js';
 import { type Header, type Incoming, type Message, post, take } from './message.js';
 import { AS_SERVER } from './program.js';
 import { startProgram } from './spawn.js';
@@ -221,12 +220,7 @@ class ForkServer {
     if (this.dead) return;
     this.dead = true;
     living.delete(this);
-    native().pidfdSignal(this.#pidfd, constants.signals.SIGKILL); // if it has closed its socket only, it is of no use any more
-    blockUntil(
-      () => native().exitStatus(this.#pidfd, true) !== EAGAIN,
-      () => [this.#pidfd],
-      DYING,
-    );
+    killChild(this.#pidfd, DYING); // if it has closed its socket only, it is of no use any more
     this.forget();
     for (const child of this.#children.values()) child.orphan();
     this.#children.clear();

@@ -1,10 +1,10 @@
 import { constants } from 'node:os';
-import { EAGAIN } from '../errno.js';
 import { checked } from '../errors.js';
 import { native } from '../native.js';
 import { blockUntil } from './descriptors.js';
 import { callFork, type Forked } from './fork.js';
 import { goOnAsChild } from './go-on.js';
+import { killChild } from './kill-child.js';
 import { type Incoming, post, take } from './message.js';
 import { Standby, type Word } from './standby.js';
 
@@ -75,12 +75,7 @@ export class Spare {
 
   /** Ends it, if it has not ended, and reaps it. */
   dismiss(): void {
-    native().pidfdSignal(this.pidfd, constants.signals.SIGKILL);
-    blockUntil(
-      () => native().exitStatus(this.pidfd, true) !== EAGAIN,
-      () => [this.pidfd],
-      Number.POSITIVE_INFINITY, // it is dying, if it is not dead
-    );
+    killChild(this.pidfd);
     this.close();
   }
 
