@@ -36,7 +36,7 @@ const EXIT = /^function exit\(code\) \{\s*const \{ handleProcessExit \} = requir
 
 /** Calls `process.exit()` as far as its first step. */
 function rehearseExit(): void {
-  if (!EXIT.test(String(process.exit))) return;
+  if (Object.hasOwn(process, 'off') || !EXIT.test(String(process.exit))) return; // somebody has put his own there
   const stop = new Error();
   Object.defineProperty(process, 'off', {
     value: () => {

@@ -2,10 +2,55 @@ import { describe, expect, test } from 'vitest';
 import { ALONE } from '../support/forked.js';
 import { script } from '../support/script.js';
 
+type Names = string[];
+/** The events of an emitter, with how many listen to each. */
+type Listeners = [name: string, count: number][];
+
 describe.each([
   ['carried', []],
   ['alone', ALONE],
 ])('the parent (%s)', (_, execArgv) => {
+  test.each([
+    ['as Node made it', false],
+    ['whose functions the program has replaced', true],
+  ])('has its process object after a fork as before, %s', async (_title, replaced) => {
+    const { printed, stderr, code } = await script(
+      ({ forklock, print }, replaced) => {
+        let called = 0;
+        if (replaced) {
+          const { off } = process;
+          process.off = ((...args: Parameters<typeof off>) => {
+            called++;
+            return off.apply(process, args);
+          }) as typeof off;
+        }
+        const look = () => ({
+          own: Object.getOwnPropertyNames(process).sort(),
+          off: process.off,
+          exit: process.exit,
+          listeners: process.eventNames().map((name) => [String(name), process.listeners(name as 'exit').length]),
+        });
+        const before = look();
+        const pid = forklock.fork();
+        if (pid === 0) process.exit(7);
+        const after = look();
+        print([forklock.waitpid(pid)!.exitCode, after.off === before.off, after.exit === before.exit, called]);
+        print([before.own, after.own, before.listeners, after.listeners]);
+      },
+      [replaced] as const,
+      { execArgv },
+    );
+    expect({ stderr, code }).toEqual({ stderr: '', code: 0 });
+    const [facts, [ownBefore, own, listenersBefore, listeners]] = printed as [
+      unknown,
+      [Names, Names, Listeners, Listeners],
+    ];
+    expect(facts).toEqual([7, true, true, 0]);
+    expect(own).toEqual(ownBefore);
+    // forklock's own, which ends the children that are to end with this process
+    expect(listeners).toEqual(listenersBefore.map(([name, n]) => [name, name === 'exit' ? n + 1 : n]));
+  });
+
   test('has after 100 forks the descriptors, threads, mappings and memory that it had after ten', async () => {
     const { printed, stderr, code } = await script(
       async ({ forklock, fs, require, print }) => {
