@@ -88,16 +88,27 @@ export function shareWithChild(): void {
   for (const arena of arenas) arena.shared = true;
 }
 
-// The parent waits for this in fork(), so that it frees nothing that the child has yet to mark as used.
-afterForkInChild((rehearsing) => {
+/** Marks one cell and takes that back, which has compiled what each child does with all. */
+function rehearse(): void {
   for (const arena of arenas) {
     for (const cell of arena.taken()) {
       use(arena.segment, cell);
-      if (rehearsing) unuse(arena.segment, cell);
+      unuse(arena.segment, cell);
+      return;
     }
-    arena.inherited = !rehearsing;
   }
-  if (rehearsing) return;
+}
+
+// The parent waits for this in fork(), so that it frees nothing that the child has yet to mark as used.
+afterForkInChild((rehearsing) => {
+  if (rehearsing) {
+    rehearse();
+    return;
+  }
+  for (const arena of arenas) {
+    arena.inherited = true;
+    for (const cell of arena.taken()) use(arena.segment, cell);
+  }
   arenas.length = 0;
   closed = [];
 });

@@ -66,8 +66,8 @@ export class ForkServer {
       if (ready[1] !== 1 || watched[1] !== SOCKET) continue;
       const message = take(SOCKET);
       if (message === null) this.#alone = true;
-      const order = message && this.#obey(message);
-      if (order) return order;
+      const role = message && this.#obey(message);
+      if (role) return role;
     }
   }
 

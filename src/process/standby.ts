@@ -15,7 +15,7 @@ export class Standby {
     native().ignoreInterrupt(); // as the server does: a Ctrl-C from before does not concern what it will be
   }
 
-  /** The descriptors of the process that it is to become; `undefined`: it is to rehearse. The wait ends with the server. */
+  /** The descriptors of the process that it is to become, or `undefined`: it is to rehearse. The wait ends with the server, too. */
   receive(): number[] | undefined {
     for (;;) {
       const message = take(this.#socket);
