@@ -54,6 +54,8 @@ export abstract class ParkedWait implements Wait {
   dead = -1;
   again = 0;
   line = -1;
+  /** How often it has slept and come too late, for those that have a patience to lose. */
+  protected lost = 0;
   abstract step(): boolean;
   abstract leave(): boolean;
 
@@ -61,7 +63,7 @@ export abstract class ParkedWait implements Wait {
     return this.step() || this.leave();
   }
 
-  missed(_looks: number): void {
-    // it has no patience to lose
+  missed(looks: number): void {
+    this.lost = looks;
   }
 }

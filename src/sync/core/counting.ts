@@ -72,7 +72,6 @@ export class TakePermit extends PatientWait {
   readonly #c: Count;
   readonly #patience: number;
   #parked = false;
-  #lost = 0;
   #wanted = false;
 
   constructor(m: Memory, c: Count, patience: number) {
@@ -84,16 +83,12 @@ export class TakePermit extends PatientWait {
   }
 
   step(): boolean {
-    if (this.#parked) this.#lost++;
+    if (this.#parked) this.lost++;
     return this.#look(true);
   }
 
   override try(): boolean {
     return this.#look(false);
-  }
-
-  override missed(looks: number): void {
-    this.#lost = looks;
   }
 
   #look(sleeps: boolean): boolean {
@@ -117,7 +112,7 @@ export class TakePermit extends PatientWait {
         return true;
       }
       if (!sleeps) return false;
-      if (this.#lost >= this.#patience && !this.#wanted) {
+      if (this.lost >= this.#patience && !this.#wanted) {
         this.#wanted = m.cas(want, 0, m.me) === 0;
         if (this.#wanted) continue;
       }

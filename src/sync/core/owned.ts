@@ -78,7 +78,6 @@ export class Take extends PatientWait {
   readonly #patience: number;
   #parked = false;
   #keep = 0;
-  #lost = 0;
   #wanted = false;
   readonly #steal: boolean;
   /** After a step that was true: whether the word is this participant's now. */
@@ -99,17 +98,13 @@ export class Take extends PatientWait {
   step(): boolean {
     if (this.#parked) {
       this.#keep = SLEEPERS;
-      this.#lost++;
+      this.lost++;
     }
     return this.#look(true);
   }
 
   override try(): boolean {
     return this.#look(false);
-  }
-
-  override missed(looks: number): void {
-    this.#lost = looks;
   }
 
   #look(sleeps: boolean): boolean {
@@ -141,7 +136,7 @@ export class Take extends PatientWait {
         }
       }
       if (!sleeps) return false;
-      if (this.#lost >= this.#patience && !this.#wanted) {
+      if (this.lost >= this.#patience && !this.#wanted) {
         this.#wanted = m.cas(o.want, 0, m.me) === 0;
         if (this.#wanted) continue; // a reservation that somebody has just withdrawn from is now this one's
       }

@@ -96,7 +96,6 @@ export class TakeRow extends ParkedWait {
   readonly #p: Permits;
   readonly #patience: number;
   #parked = false;
-  #lost = 0;
   #wanted = false;
   /** The last sequence that it slept on, and how often beside a reserved permit. */
   #slept = 0;
@@ -114,14 +113,10 @@ export class TakeRow extends ParkedWait {
     return tryTakeRow(this.#m, this.#p);
   }
 
-  override missed(looks: number): void {
-    this.#lost = looks;
-  }
-
   step(): boolean {
     const m = this.#m;
     const p = this.#p;
-    if (this.#parked) this.#lost++;
+    if (this.#parked) this.lost++;
     for (;;) {
       const members = m.load(m.membersAt);
       const dead = countDead(m); // a holder that frees its word and dies before it says so
@@ -133,7 +128,7 @@ export class TakeRow extends ParkedWait {
         this.#withdraw();
         return true;
       }
-      if (this.#lost >= this.#patience && !this.#wanted) {
+      if (this.lost >= this.#patience && !this.#wanted) {
         this.#wanted = m.cas(p.want, 0, m.me) === 0;
         if (this.#wanted) continue;
       }

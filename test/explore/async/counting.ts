@@ -1,7 +1,6 @@
 import type { Core } from '../core.js';
 import { CountModel, type TakerPlan } from '../counting.js';
 import { Room } from '../words.js';
-import type { Task } from './js-thread.js';
 import {
   ABORT_PASSES_NOTHING_ON,
   CANCELLED_WAKE_UP_IS_KEPT,
@@ -9,16 +8,12 @@ import {
   NEXT_DOES_NOT_LOOK,
   TIMEOUT_TAKES_FOR_NOTHING,
 } from './mutants.js';
+import { type TaskPlan, takingPermits } from './permit-tasks.js';
 import type { AsyncSuite } from './suite.js';
-import { type AsyncPlan, Lines, opening, playing, waiting } from './tasks.js';
+import { opening, playing } from './tasks.js';
 import type { AsyncScenario } from './world.js';
 
 /** Semaphore without `recover`, by async tasks. The words are those of src/sync/semaphore.ts. */
-interface TaskPlan extends AsyncPlan {
-  /** Keeps what it took. */
-  keeps?: boolean;
-}
-
 interface Cast {
   permits: number;
   threads: TaskPlan[][];
@@ -33,23 +28,7 @@ function counted(core: Core, cast: Cast, rest: Partial<AsyncScenario> = {}): Asy
   const at = room.object('semaphore', 16);
   const model = new CountModel(core, room, permits, { count: at + 2, want: at + 4 });
   const open = opening((thread) => new thread.classes.Semaphore(permits));
-  const lines = new Lines();
-  const task = (plan: TaskPlan): Task =>
-    function* (thread, index) {
-      const semaphore = open(thread);
-      for (let round = 0; round < (plan.rounds ?? 1); round++) {
-        const outcome = yield* waiting(thread, index, plan, (options) =>
-          lines.begin(thread, index, () => semaphore.acquireAsync(options)),
-        );
-        lines.end(thread, index, outcome);
-        if (outcome === 'aborted' || !outcome.value) continue;
-        thread.note((s) => model.took(s));
-        if (plan.keeps) continue;
-        yield thread.turn();
-        thread.note((s) => model.gives(s));
-        semaphore.release();
-      }
-    };
+  const task = takingPermits(open, model);
   return {
     room,
     objects: [{ at, words: 16 }],

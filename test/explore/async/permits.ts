@@ -1,10 +1,10 @@
 import type { Core } from '../core.js';
 import { type HolderPlan, PermitsModel } from '../permits.js';
 import { Room } from '../words.js';
-import type { Task } from './js-thread.js';
 import { CANCELLED_WAKE_UP_IS_KEPT, EVERYONE_LOOKS } from './mutants.js';
+import { takingPermits } from './permit-tasks.js';
 import type { AsyncSuite } from './suite.js';
-import { type AsyncPlan, Lines, opening, playing, waiting } from './tasks.js';
+import { type AsyncPlan, opening, playing } from './tasks.js';
 import type { AsyncScenario } from './world.js';
 
 /** Semaphore with `recover`, by async tasks. The words are those of src/sync/semaphore.ts. */
@@ -22,22 +22,7 @@ function recoverable(core: Core, cast: Cast, rest: Partial<AsyncScenario> = {}):
   const place = { sequence: at + 2, want: at + 4, table: at + 16, size: permits };
   const model = new PermitsModel(core, room, permits, blocked.length + threads.flat().length, place);
   const open = opening((thread) => new thread.classes.Semaphore(permits, { recover: true }));
-  const lines = new Lines();
-  const task = (plan: AsyncPlan): Task =>
-    function* (thread, index) {
-      const semaphore = open(thread);
-      for (let round = 0; round < (plan.rounds ?? 1); round++) {
-        const outcome = yield* waiting(thread, index, plan, (options) =>
-          lines.begin(thread, index, () => semaphore.acquireAsync(options)),
-        );
-        lines.end(thread, index, outcome);
-        if (outcome === 'aborted' || !outcome.value) continue;
-        thread.note((s) => model.took(s, index));
-        yield thread.turn();
-        thread.note((s) => model.gives(s, index));
-        semaphore.release();
-      }
-    };
+  const task = takingPermits(open, model);
   const holders = blocked.map((plan) => model.holder(plan));
   return {
     room,
