@@ -181,46 +181,31 @@ describe.each(PROCESSES)('waits of one thread: %s', (mode) => {
 });
 
 describe.each(KINDS)('waits of one thread for a %s', (_, make) => {
-  test('are not passed by newcomers for ever: what is reserved for the first one is for nobody else', async () => {
-    const object = make();
-    await object.acquireAsync();
-    let served = false;
-    const waited = object.acquireAsync().then(() => {
-      served = true;
-      object.release();
-    });
-    const end = performance.now() + SOON;
-    while (!served && performance.now() < end) {
-      await new Promise((resolve) => setTimeout(resolve, 1)); // in which it looks, and loses
-      object.release();
+  test.each([
+    ['', undefined, undefined],
+    [', with options neither', { timeout: 60_000 }, { signal: new AbortController().signal }],
+  ])(
+    'are not passed by newcomers for ever: what is reserved for the first one is for nobody else%s',
+    async (_title, waits, passes) => {
+      const object = make();
       await object.acquireAsync();
-    }
-    expect(served).toBe(true);
-    object.release();
-    await waited;
-    object.close();
-  });
-
-  test('with options neither', async () => {
-    const object = make();
-    const { signal } = new AbortController();
-    await object.acquireAsync();
-    let served = false;
-    const waited = object.acquireAsync({ timeout: 60_000 }).then(() => {
-      served = true;
+      let served = false;
+      const waited = object.acquireAsync(waits).then(() => {
+        served = true;
+        object.release();
+      });
+      const end = performance.now() + SOON;
+      while (!served && performance.now() < end) {
+        await new Promise((resolve) => setTimeout(resolve, 1)); // in which it looks, and loses
+        object.release();
+        await object.acquireAsync(passes);
+      }
+      expect(served).toBe(true);
       object.release();
-    });
-    const end = performance.now() + SOON;
-    while (!served && performance.now() < end) {
-      await new Promise((resolve) => setTimeout(resolve, 1));
-      object.release();
-      await object.acquireAsync({ signal });
-    }
-    expect(served).toBe(true);
-    object.release();
-    await waited;
-    object.close();
-  });
+      await waited;
+      object.close();
+    },
+  );
 
   test('one whose time is up does not pass the first one', async () => {
     const object = make();
