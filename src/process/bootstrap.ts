@@ -1,4 +1,5 @@
 import { native } from '../native.js';
+import { setEnvironment } from './environment.js';
 import { Received, take } from './message.js';
 import { becomeCurrent, Process, revive } from './process.js';
 import { PARENT, SOCKET } from './program.js';
@@ -45,13 +46,4 @@ export async function begin(received: Received, pidfd: number): Promise<void> {
 
 function find(place: Place): Promise<unknown> {
   return whileImporting(place.module, () => load(place));
-}
-
-function setEnvironment(env: Record<string, string>): void {
-  for (const name of Object.keys(process.env)) {
-    if (!Object.hasOwn(env, name)) delete process.env[name];
-  }
-  for (const [name, value] of Object.entries(env)) {
-    if (process.env[name] !== value) process.env[name] = value;
-  }
 }

@@ -1,4 +1,5 @@
 import { native } from '../native.js';
+import { variablesOf } from './environment.js';
 import { ALONE, runsAlone } from './why-no-fork.js';
 
 /** Options of node that are about its main program or its debugger, not about the processes that it starts. */
@@ -36,8 +37,8 @@ export function argumentsToFork(): string[] {
 }
 
 /** The environment in which a node can start: without a debugger's port, which is taken. */
-export function startingEnvironment(env: Record<string, string>): string[] {
-  return Object.entries(env).map(([name, value]) =>
-    name === 'NODE_OPTIONS' ? `${name}=${value.replace(/(^|\s)--(inspect|debug-port)\S*/g, '$1')}` : `${name}=${value}`,
+export function startingEnvironment(env: string): string[] {
+  return variablesOf(env).map((variable) =>
+    variable.startsWith('NODE_OPTIONS=') ? variable.replace(/(^|[\s=])--(inspect|debug-port)\S*/g, '$1') : variable,
   );
 }

@@ -4,6 +4,7 @@ import { native } from '../native.js';
 import { Child, type Retained, UNKNOWN } from './child.js';
 import { argumentsToFork } from './command.js';
 import { blockUntil, isReadable, keepWatch, unwatch, watch } from './descriptors.js';
+import { environment } from './environment.js';
 import { killChild } from './kill-child.js';
 import { type Header, type Incoming, type Message, post, take } from './message.js';
 import { AS_SERVER } from './program.js';
@@ -102,7 +103,7 @@ class ForkServer {
     try {
       const { pid, pidfd, socket } = startProgram(
         AS_SERVER,
-        { ...process.env } as Record<string, string>,
+        environment(),
         (to) => {
           post(to, {}, [setup]);
         },

@@ -5,8 +5,10 @@ import { RawArray, SharedArray } from '../data/array.js';
 import { checked } from '../errors.js';
 import { LARGEST_BLOCK } from '../memory/arena.js';
 import { native } from '../native.js';
+import { environment } from './environment.js';
 import { ForkServer } from './forkserver.js';
 import type { Setup } from './forkserver-client.js';
+import { collectGarbage, makeRoom } from './garbage.js';
 import { discard, type Header, pack, take } from './message.js';
 import { becomeOrdered, type Order, order } from './order.js';
 import { becomeCurrent } from './process.js';
@@ -42,7 +44,8 @@ async function standBy(standby: Standby): Promise<Order> {
   for (;;) {
     const descriptors = standby.receive();
     if (descriptors) return order(descriptors);
-    await rehearseProcess().catch(() => native().leaveProcess(0)); // no memory, no descriptors: the next process is forked
+    await rehearseProcess('warm-spare').catch(() => native().leaveProcess(0)); // no memory, no descriptors: the next process is forked
+    makeRoom();
   }
 }
 
@@ -69,35 +72,25 @@ async function warmUp(): Promise<void> {
   inspect(new Error('x'));
   performance.now(); // its modules are loaded when it is first used
   rehearse();
-  await rehearseProcess();
+  await rehearseProcess('warm');
 }
 
-async function rehearseProcess(): Promise<void> {
-  await becomeOrdered(order(rehearsal()));
+async function rehearseProcess(target: string): Promise<void> {
+  await becomeOrdered(order(rehearsal(target)));
   becomeSelf({ ...NOBODY, parent: null });
   becomeCurrent(undefined);
 }
 
-/** Else new objects would soon be so many that each child collects them anew, with all its helper threads. */
-function collectGarbage(): void {
-  const { setFlagsFromString } = process.getBuiltinModule('node:v8');
-  const { runInNewContext } = process.getBuiltinModule('node:vm');
-  const given = 'gc' in globalThis;
-  if (!given) setFlagsFromString('--expose-gc');
-  runInNewContext('gc')();
-  if (!given) setFlagsFromString('--no-expose-gc');
-}
-
 /** The message of a process that is to become what this one is, and to do nothing. */
-function rehearsal(): number[] {
+function rehearsal(target: string): number[] {
   const header: Header = {
     ...NOBODY,
     tied: false,
     parent: { pid: native().getpid(), name: NOBODY.name },
     argv: process.argv.slice(2),
     execArgv: process.execArgv,
-    env: { ...process.env } as Record<string, string>,
-    target: { module: new URL('process/warm.js', pathToFileURL(program.file)).href, name: 'close' },
+    env: environment(),
+    target: { module: new URL(`process/${target}.js`, pathToFileURL(program.file)).href, name: 'close' },
     class: undefined,
     cwd: process.cwd(),
     umask: process.umask(),

@@ -1,6 +1,7 @@
 import { checked, ForkUnsafeError } from '../errors.js';
 import { native } from '../native.js';
 import type { Child } from './child.js';
+import { environment } from './environment.js';
 import { serveChild } from './forkserver-client.js';
 import { type Body, discard, type Header, type Message, pack } from './message.js';
 import { giveUpServer, type StartMethod, serverGivenUp } from './methods.js';
@@ -32,7 +33,7 @@ function headerOf(method: StartMethod, role: Role): Header {
     parent: { pid: native().getpid(), name: self().name },
     argv: process.argv.slice(2),
     execArgv: process.execArgv,
-    env: { ...process.env } as Record<string, string>,
+    env: environment(),
     cwd: process.cwd(),
     umask: server ? checked(native().umask(), 'reading the umask') : 0,
   };

@@ -21,7 +21,8 @@ export interface Header {
   parent: { pid: number; name: string };
   argv: readonly string[];
   execArgv: readonly string[];
-  env: Record<string, string>;
+  /** See environment.ts. */
+  env: string;
   /** Of a target or, for a subclass of Process, the class. */
   target: Place | undefined;
   class: Place | undefined;

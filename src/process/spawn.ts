@@ -21,7 +21,7 @@ export interface Program {
 /** Starts a fresh node that runs this package. What `before` sends through the socket is there when it begins. */
 export function startProgram(
   as: string,
-  env: Record<string, string>,
+  env: string,
   before: (socket: number) => void,
   options: readonly string[] = [],
 ): Program {
@@ -47,7 +47,7 @@ export function startProgram(
  * A process in a fresh node. Not by node:child_process: libuv reaps its children from the event loop only, so that a
  * program that starts and joins a thousand of them in a loop would have a thousand zombies.
  */
-export function spawnChild(message: Message, env: Record<string, string>): OwnChild {
+export function spawnChild(message: Message, env: string): OwnChild {
   const { pid, pidfd, socket } = startProgram(AS_PROCESS, env, (to) => {
     // Nobody reads yet, so all of it has to fit.
     if (!post(to, {}, [message.payload, ...message.segments], 0)) throw new SystemError('sending to a process', EAGAIN);

@@ -78,15 +78,19 @@ export function moduleUrl(module: unknown, what: string): string {
   }
 }
 
+/** The URL of the last target, as it was given, as Node writes it, and its path: many processes have the same one. */
+let last = { given: '', href: '', path: '' };
+
 function existing(url: string, what: string): string {
-  let path: string;
-  try {
-    path = fileURLToPath(url);
-  } catch (cause) {
-    throw new TargetError(`${what}: ${url} is no URL of a file`, { cause });
+  if (url !== last.given) {
+    try {
+      last = { given: url, href: new URL(url).href, path: fileURLToPath(url) };
+    } catch (cause) {
+      throw new TargetError(`${what}: ${url} is no URL of a file`, { cause });
+    }
   }
-  if (!isFile(path)) throw new TargetError(`${what}: there is no file ${path}`);
-  return new URL(url).href;
+  if (!isFile(last.path)) throw new TargetError(`${what}: there is no file ${last.path}`);
+  return last.href;
 }
 
 /** Or what is read as one: a pipe. */
@@ -103,6 +107,8 @@ const PLAIN = !/(^|\s)(--import|--require|-r|--loader|--experimental-)/.test(
   [...process.execArgv, process.env.NODE_OPTIONS ?? ''].join(' '),
 );
 
+let require: NodeJS.Require | undefined;
+
 /**
  * As import(), but where it can without libuv's thread pool, which a forked process would have to start first. An ES
  * module is the same to both; only one with a top-level await, or that is being imported, takes import().
@@ -110,7 +116,8 @@ const PLAIN = !/(^|\s)(--import|--require|-r|--loader|--experimental-)/.test(
 export async function importModule(url: string): Promise<Record<string, unknown>> {
   if (PLAIN && /^file:[^?#]*\.(mjs|js)$/.test(url)) {
     try {
-      const exported = createRequire(import.meta.url)(fileURLToPath(url));
+      require ??= createRequire(import.meta.url);
+      const exported = require(fileURLToPath(url));
       if (types.isModuleNamespaceObject(exported)) return exported as Record<string, unknown>;
     } catch (error) {
       if (!/^ERR_REQUIRE_/.test(String((error as NodeJS.ErrnoException)?.code))) throw error;
