@@ -3,6 +3,7 @@ import { EAGAIN } from '../errno.js';
 import { checked, ForkUnsafeError, SystemError } from '../errors.js';
 import { native } from '../native.js';
 import { exitCodeOf } from './child.js';
+import { Demand } from './demand.js';
 import { callFork, type Forked } from './fork.js';
 import type { Answer, Request, Retirement } from './forkserver-client.js';
 import { goOnAsChild } from './go-on.js';
@@ -12,9 +13,10 @@ import { PARENT, SOCKET } from './program.js';
 import { Spare } from './spare.js';
 import { Standby } from './standby.js';
 
-/** How many spare children there are at most. As many as have been started: who starts one process needs no four. */
-const MOST_SPARES = 4;
-/** For so many ms nothing must happen before a spare is made, or rehearses: that takes a processor, which others may need. */
+/**
+ * For so many ms nothing must happen before a row of requests is over, and a spare is made, or rehearses: that takes a
+ * processor, which others may need.
+ */
 const QUIET = 10;
 /** How soon an answer for which the socket had no room is tried again, in ms. */
 const AGAIN = 10;
@@ -35,7 +37,7 @@ export class ForkServer {
   /** Nobody will ask for more processes. */
   #retired = false;
   #spares: Spare[] = [];
-  #started = 0;
+  readonly #demand = new Demand();
   /** The last attempt at a spare failed, or a spare ended, and nobody has asked for a process since then. */
   #fails = false;
 
@@ -51,7 +53,7 @@ export class ForkServer {
         ...this.#spares.map(({ pidfd }) => pidfd),
       ];
       const ready = new Uint8Array(watched.length);
-      const hasTime = !isLast && (this.#needsSpare || this.#rookie !== undefined);
+      const hasTime = !isLast && (this.#needsSpare || this.#rookie !== undefined || this.#demand.rising);
       const timeout = hasTime ? this.#patience : this.#unsent.length > 0 ? AGAIN : -1;
       const some = checked(native().poll(Int32Array.from(watched), ready, timeout), 'waiting');
       if (some === 0 && hasTime) {
@@ -81,7 +83,7 @@ export class ForkServer {
   #fork({ id, daemon }: Request, descriptors: number[]): Order | undefined {
     try {
       const { pid, pidfd } = this.#hire(descriptors) ?? callFork([], false);
-      this.#started++;
+      this.#demand.rises();
       this.#fails = false;
       if (pid === 0) {
         goOnAsChild();
@@ -98,12 +100,12 @@ export class ForkServer {
   }
 
   get #needsSpare(): boolean {
-    return !this.#fails && this.#spares.length < Math.min(this.#started, MOST_SPARES);
+    return !this.#fails && this.#spares.length < this.#demand.spares;
   }
 
   /** Without any the next process would wait for all of a fork, so one is made at once. */
   get #patience(): number {
-    return this.#spares.length === 0 ? 0 : QUIET;
+    return this.#needsSpare && this.#spares.length === 0 ? 0 : QUIET;
   }
 
   /** A spare that has not rehearsed. */
@@ -112,6 +114,7 @@ export class ForkServer {
   }
 
   #useTime(): Standby | undefined {
+    if (this.#patience > 0) this.#demand.rests();
     if (this.#needsSpare) return this.#makeSpare();
     this.#rookie?.rehearse();
     return undefined;
