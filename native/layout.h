@@ -18,7 +18,7 @@
 namespace forklock {
 
 constexpr int32_t kMagic = 0x314b4c46;  // "FLK1"
-constexpr int32_t kLayoutVersion = 1;
+constexpr int32_t kLayoutVersion = 2;
 constexpr uint32_t kPage = 4096;  // of the layout; the system's may be larger
 constexpr uint32_t kCell = 64;
 constexpr uint32_t kSlots = 1023;  // a lock word has 11 bits for slot + 1; 2047 there means "reserved"
@@ -51,9 +51,11 @@ struct Death {
 };
 
 struct alignas(64) Slot {
-  // The alive word, which one JS thread holds for life and the kernel marks when that ends, and its list entry: robust.h.
+  // The alive word, which one JS thread holds for life and the kernel marks when that ends, its list entry, and beside the
+  // word the slot's generation: robust.h. That is +1 in the same instant in which the slot is taken, so the names of
+  // earlier owners then name nobody, whatever becomes of the newcomer.
   unsigned char room[48];
-  std::atomic<int32_t> generation;  // +1 at each registration: the names of earlier owners then name nobody
+  std::atomic<int32_t> registered;  // the generation that the rest is about: a newcomer may die before it has said anything
   int32_t pid;
   int32_t tid;
   int32_t start;  // start time of the process, in clock ticks since boot, low 32 bits: tells apart a reused pid
@@ -67,7 +69,7 @@ constexpr int16_t kMaxWaits = INT16_MAX;
 
 static_assert(sizeof(Header) <= kPage, "the header is one page");
 static_assert(offsetof(Header, high) == 64 && offsetof(Header, members) == 68, "src/memory/layout.ts knows these");
-static_assert(sizeof(Slot) == 128 && offsetof(Slot, generation) == 48, "src/memory/layout.ts knows these");
+static_assert(sizeof(Slot) == 128 && offsetof(Slot, registered) == 48, "src/memory/layout.ts knows these");
 static_assert(sizeof(std::atomic<int32_t>) == 4 && std::atomic<int32_t>::is_always_lock_free, "futex words");
 
 constexpr uint64_t kDataOffset = 65536;  // of a kData segment: where it can be mapped, whatever the system's page size

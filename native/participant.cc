@@ -71,10 +71,9 @@ void announce(Segment* segment, uint32_t i) {
 
 void fill_slot(Segment* segment, uint32_t i) {
   Slot* slot = segment->slot(i);
-  // First of all: with the slot taken and the generation unchanged, its last owner looks alive.
-  const int32_t last = slot->generation.load();
+  const int32_t last = slot->registered.load();
   slot->former[static_cast<uint32_t>(last) % kDeaths] = {last, slot->pid};
-  slot->generation.fetch_add(1);  // from here on the names of the slot's earlier owners name nobody
+  slot->registered.store(generation_word(segment, i)->load());
   slot->pid = static_cast<int32_t>(getpid());
   slot->pid_namespace = pid_namespace();
   slot->tid = static_cast<int32_t>(syscall(SYS_gettid));
@@ -89,7 +88,8 @@ void fill_slot(Segment* segment, uint32_t i) {
 int32_t libc_abi() {
   const int word = kernel_word();
   const size_t end = static_cast<size_t>(word) * sizeof(int32_t) + robust_entry_offset() + sizeof(void*);
-  if (word < 0 || end > sizeof Slot::room) return -1;
+  const size_t begin = end - 2 * sizeof(void*);  // of the entry's two pointers
+  if (word < 0 || end > sizeof Slot::room || begin < 2 * sizeof(int32_t)) return -1;
   return static_cast<int32_t>(robust_entry_offset() | static_cast<size_t>(word) << 8 | sizeof(void*) << 16);
 }
 
@@ -99,9 +99,21 @@ Word* alive_word(const Segment* segment, uint32_t slot) {
   return reinterpret_cast<Word*>(segment->slot(slot)->room) + kernel_word();
 }
 
+Word* generation_word(const Segment* segment, uint32_t slot) { return count_of_holders(alive_word(segment, slot)); }
+
 bool is_gone(int32_t alive) {
   return (static_cast<uint32_t>(alive) & FUTEX_TID_MASK) == 0 ||
          (static_cast<uint32_t>(alive) & FUTEX_OWNER_DIED) != 0;
+}
+
+uint32_t mix_of(uint32_t name) {
+  uint32_t x = (name * 0x9e3779b1u) & kDigest;
+  x = ((x ^ (x >> 15)) * 0x85ebca6bu) & kDigest;
+  return x ^ (x >> 13);
+}
+
+uint32_t name_of(const Segment* segment, uint32_t slot) {
+  return (slot + 1) | (static_cast<uint32_t>(generation_word(segment, slot)->load()) & 0xfffff) << 11;
 }
 
 int join(Segment* segment) {
@@ -148,14 +160,14 @@ void mark_if_gone(const Segment* segment, uint32_t slot) {
   const Slot* s = segment->slot(slot);
   Word* alive = alive_word(segment, slot);
   int32_t seen = alive->load();
-  const int32_t generation = s->generation.load();
+  const int32_t registered = s->registered.load();
   const int32_t there = s->pid_namespace;
   const int tid = static_cast<int>(static_cast<uint32_t>(seen) & FUTEX_TID_MASK);
   if (is_gone(seen) || s->tid != tid || there == 0 || there != pid_namespace() || is_running(tid)) return;
   // A newcomer says whose ids it uses a moment after it has the word.
   const timespec moment = {0, 1000000};
   nanosleep(&moment, nullptr);
-  if (s->generation.load() != generation || s->pid_namespace != there) return;
+  if (s->registered.load() != registered || s->pid_namespace != there) return;
   const uint32_t died = (static_cast<uint32_t>(seen) & FUTEX_WAITERS) | FUTEX_OWNER_DIED;
   if (alive->compare_exchange_strong(seen, static_cast<int32_t>(died))) futex_wake(alive, kEveryone);
 }

@@ -14,9 +14,16 @@ int32_t libc_abi();
 int alive_word_index();
 
 Word* alive_word(const Segment* segment, uint32_t slot);
+Word* generation_word(const Segment* segment, uint32_t slot);
 
 // The kernel's word says nobody holds it, or that its holder died.
 bool is_gone(int32_t alive);
+
+// A number for each name of a participant, which says nothing of the others': as mixOf in src/memory/words.ts. Those of all
+// who live, added, are the digest that JavaScript hands over, of which 31 bits count.
+uint32_t mix_of(uint32_t name);
+uint32_t name_of(const Segment* segment, uint32_t slot);
+constexpr uint32_t kDigest = 0x7fffffff;
 
 // Takes a slot for the calling thread. Returns its index, or -errno (-EUSERS: all slots are taken).
 int join(Segment* segment);

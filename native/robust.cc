@@ -1,6 +1,7 @@
 #include "robust.h"
 
 #include <algorithm>
+#include <cstring>
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sys/syscall.h>
@@ -145,16 +146,31 @@ size_t robust_entry_offset() {
   return found;
 }
 
+Word* count_of_holders(Word* word) {
+  return reinterpret_cast<Word*>(reinterpret_cast<uintptr_t>(word) ^ sizeof(Word));
+}
+
 bool hold(Word* word) {
   robust_list_head* const list = list_of_thread();
   robust_list* const at = in_list(word);
   const Pending pending(list, at);
   // The kernel wakes at a death only with this bit.
   const int32_t mine = static_cast<int32_t>(static_cast<uint32_t>(syscall(SYS_gettid)) | FUTEX_WAITERS);
-  int32_t seen = word->load();
+  using Both = std::atomic<uint64_t>;
+  static_assert(Both::is_always_lock_free && sizeof(Both) == 2 * sizeof(Word), "two words at once");
+  const auto address = reinterpret_cast<uintptr_t>(word);
+  auto* const both = reinterpret_cast<Both*>(address & ~(sizeof(Both) - 1));
+  const size_t of_word = address % sizeof(Both) / sizeof(Word);
+  uint64_t seen = both->load();
+  uint64_t next;
   do {
-    if (!is_gone(seen)) return false;
-  } while (!word->compare_exchange_strong(seen, mine));
+    uint32_t words[2];
+    memcpy(words, &seen, sizeof words);
+    if (!is_gone(static_cast<int32_t>(words[of_word]))) return false;
+    words[of_word] = static_cast<uint32_t>(mine);
+    words[1 - of_word]++;
+    memcpy(&next, words, sizeof next);
+  } while (!both->compare_exchange_strong(seen, next));
   link(at, list);
   return true;
 }

@@ -13,7 +13,11 @@ namespace forklock {
 // own mutexes and for ours. 0: this libc or kernel has none that is understood.
 size_t robust_entry_offset();
 
-// Takes the word for the calling thread, for life or until let_go. False: somebody else holds it.
+// The word beside it, in the same aligned 8 bytes, which counts those who have held it. The kernel leaves it alone.
+Word* count_of_holders(Word* word);
+
+// Takes the word for the calling thread, for life or until let_go, and counts it in the same instant: nobody sees the word
+// taken and the count of before. False: somebody else holds it.
 bool hold(Word* word);
 
 // Gives back what the calling thread holds. One who sleeps on it is woken, also if the thread is killed in between.

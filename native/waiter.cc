@@ -18,9 +18,6 @@ constexpr uint64_t kPlainSlice = 50 * kMillisecond;  // without futex_waitv noth
 // The safety net of futex_waitv: not every participant may fit into it, and of several processes that are killed at
 // once one may take another's wake-up with it.
 constexpr uint64_t kSlice = 100 * kMillisecond;
-// The number of the dead can come back: a newcomer takes a dead one's slot, is seen there, and is killed before it has
-// said so (test/model/README.md). So where somebody has died, who waits for deaths looks again after this time.
-constexpr uint64_t kDoubt = 500 * kMillisecond;
 
 // 1 when the process is about to end. Of the process, not of an environment, as that is what ends.
 Word ending{0};
@@ -30,51 +27,47 @@ struct Slept {
   int32_t value;
 };
 
-int count_dead(const Segment* segment) {
-  int dead = 0;
-  for (uint32_t i = 0; i < segment->high(); i++) dead += is_gone(alive_word(segment, i)->load());
-  return dead;
-}
-
-// Whether a participant has died, as opposed to left, whose slot nobody has taken since.
-bool has_killed(const Segment* segment) {
-  for (uint32_t i = 0; i < segment->high(); i++) {
-    if ((static_cast<uint32_t>(alive_word(segment, i)->load()) & FUTEX_OWNER_DIED) != 0) return true;
-  }
-  return false;
-}
-
-// Whether what the caller looked at may have changed already, apart from the word, which the kernel compares.
-bool is_stale(const Watch& w) {
-  if (w.segment->header()->members.load() != w.members) return true;
-  if (w.owner >= 0 && static_cast<uint32_t>(w.owner) < w.segment->high() &&
-      is_gone(alive_word(w.segment, static_cast<uint32_t>(w.owner))->load())) {
-    return true;
-  }
-  return w.dead >= 0 && count_dead(w.segment) != w.dead;
-}
-
 // Threads of this process are not watched: the kernel wakes one sleeper of a dead thread's word, and when the whole
 // process is killed that may be one of its own threads, which takes the wake-up with it. A thread that ends alone
 // leaves its slot, and that wakes everybody (participant.cc).
-bool is_watched(const Segment* segment, uint32_t slot) {
-  return segment->own[slot].load() == 0 && !is_gone(alive_word(segment, slot)->load());
+bool is_own(const Segment* segment, uint32_t slot) { return segment->own[slot].load() != 0; }
+
+bool names_owner(const Watch& w) { return w.owner >= 0 && static_cast<uint32_t>(w.owner) < w.segment->high(); }
+
+// Whether others live than when the caller began to look.
+bool is_other_than_seen(const Watch& w, uint32_t digest) {
+  return w.segment->header()->members.load() != w.members ||
+         (w.living >= 0 && (digest & kDigest) != static_cast<uint32_t>(w.living));
 }
 
+struct Look {
+  unsigned watched;
+  bool stale;  // what the caller looked at may have changed, apart from the word, which the kernel compares
+};
+
 // The participants to watch besides the word itself: the owner first, then everybody who may have been woken for us
-// and then have died. Dead ones are left out: is_stale comes after this, and sees an end that the caller did not.
-unsigned choose_watched(const Watch& w, Slept* out, unsigned room) {
-  unsigned n = 0;
-  const uint32_t high = w.segment->high();
-  const auto watch = [&](uint32_t slot) {
-    if (is_watched(w.segment, slot)) out[n++] = {slot, alive_word(w.segment, slot)->load()};
+// and then have died. Each alive word is read once, for this and for what is stale: between two reads a newcomer could
+// take a slot that was free, and who comes unseen is not watched.
+Look look(const Watch& w, Slept* out, unsigned room) {
+  Look seen = {0, false};
+  uint32_t digest = 0;
+  const auto see = [&](uint32_t slot) {
+    const int32_t alive = alive_word(w.segment, slot)->load();
+    if (is_gone(alive)) return false;
+    digest += mix_of(name_of(w.segment, slot));
+    if (seen.watched < room && !is_own(w.segment, slot)) out[seen.watched++] = {slot, alive};
+    return true;
   };
-  if (w.owner >= 0 && static_cast<uint32_t>(w.owner) < high) watch(static_cast<uint32_t>(w.owner));
-  for (uint32_t i = 0; i < high && n < room; i++) {
-    if (static_cast<int>(i) != w.owner) watch(i);
+  if (names_owner(w)) seen.stale = !see(static_cast<uint32_t>(w.owner));
+  const uint32_t high = w.segment->high();
+  for (uint32_t i = 0; i < high && (w.living >= 0 || seen.watched < room); i++) {
+    if (static_cast<int>(i) != w.owner) see(i);
   }
-  return n;
+  seen.stale |= is_other_than_seen(w, digest);
+  return seen;
 }
+
+bool is_stale(const Watch& w) { return look(w, nullptr, 0).stale; }
 
 // A look costs about what a slice of a blocked thread does, so not each slice has one.
 bool is_time_to_look() {
@@ -107,8 +100,8 @@ void sleep_on(const Watch& w, double ms) {
     return;
   }
   Slept slept[kSyncWatched];
-  const unsigned n = choose_watched(w, slept, kSyncWatched);
-  if (is_stale(w)) return;
+  const auto [n, stale] = look(w, slept, kSyncWatched);
+  if (stale) return;
   WaitvEntry entries[3 + kSyncWatched];
   waitv_entry(&entries[0], w.word, w.expected);
   waitv_entry(&entries[1], &w.segment->header()->members, w.members);
@@ -146,7 +139,7 @@ bool WaiterThread::add(uint32_t id, const Watch& watch) {
     std::lock_guard<std::mutex> guard(mutex_);
     // Without futex_waitv a thread can sleep on one word only.
     if (entries_.size() >= (has_waitv() ? kThreadEntries : 1)) return false;
-    entries_.push_back({id, watch, SegmentUse(watch.segment), monotonic_ns()});
+    entries_.push_back({id, watch, SegmentUse(watch.segment)});
   }
   ring();
   return true;
@@ -194,18 +187,18 @@ void WaiterThread::sleep_for_all(const std::vector<Entry>& entries, int32_t cont
       segments.push_back(e.watch.segment);
     }
   }
-  const auto watch = [&](Segment* segment, uint32_t slot) {
-    if (n >= kMaxWaitv || !is_watched(segment, slot)) return;
-    for (const Alive& a : watched_) {
-      if (a.segment == segment && a.slot == slot) return;
-    }
+  // As `look`, for all: whether somebody lives in the slot.
+  const auto see = [&](Segment* segment, uint32_t slot) {
     const int32_t alive = alive_word(segment, slot)->load();
+    if (is_gone(alive)) return false;
+    const auto same = [&](const Alive& a) { return a.segment == segment && a.slot == slot; };
+    if (n >= kMaxWaitv || is_own(segment, slot) || std::any_of(watched_.begin(), watched_.end(), same)) return true;
     watched_.push_back({segment, slot, alive});
     waitv_entry(&words[n++], alive_word(segment, slot), alive);
+    return true;
   };
   for (const Entry& e : entries) {
-    if (e.watch.owner < 0 || static_cast<uint32_t>(e.watch.owner) >= e.watch.segment->high()) continue;
-    watch(e.watch.segment, static_cast<uint32_t>(e.watch.owner));
+    if (names_owner(e.watch) && !see(e.watch.segment, static_cast<uint32_t>(e.watch.owner))) return;
   }
   for (Segment* segment : segments) {
     if (n < kMaxWaitv) {
@@ -216,10 +209,11 @@ void WaiterThread::sleep_for_all(const std::vector<Entry>& entries, int32_t cont
         }
       }
     }
-    for (uint32_t i = 0; i < segment->high(); i++) watch(segment, i);
-  }
-  for (const Entry& e : entries) {
-    if (is_stale(e.watch)) return;
+    uint32_t digest = 0;
+    for (uint32_t i = 0; i < segment->high(); i++) digest += see(segment, i) ? mix_of(name_of(segment, i)) : 0;
+    for (const Entry& e : entries) {
+      if (e.watch.segment == segment && is_other_than_seen(e.watch, digest)) return;
+    }
   }
   if (futex_waitv(words.data(), n, monotonic_ns() + kSlice) == -ETIMEDOUT) {
     for (Segment* segment : segments) look_for_unmarked(segment, -1);
@@ -251,15 +245,13 @@ void WaiterThread::give_back_wakes(const std::vector<Entry>& slept_on) {
 
 void WaiterThread::report_changed() {
   std::vector<uint32_t> done;
-  const uint64_t now = monotonic_ns();
   {
     std::lock_guard<std::mutex> guard(mutex_);
     for (size_t i = 0; i < entries_.size();) {
       const Watch& w = entries_[i].watch;
-      const bool in_doubt = w.dead >= 0 && now - entries_[i].since >= kDoubt && has_killed(w.segment);
-      // Whatever there is to do shows in the word, in who is there, or (nearly always) in who is dead. A wake-up that changed nothing
-      // is nobody's business: the word says again what it said, so whoever changes it next wakes somebody.
-      if (in_doubt || w.word->load() != w.expected || is_stale(w)) {
+      // Whatever there is to do shows in the word, or in who lives. A wake-up that changed nothing is nobody's business:
+      // the word says again what it said, so whoever changes it next wakes somebody.
+      if (w.word->load() != w.expected || is_stale(w)) {
         done.push_back(entries_[i].id);
         entries_.erase(entries_.begin() + static_cast<std::ptrdiff_t>(i));
       } else {

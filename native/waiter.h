@@ -21,8 +21,8 @@ struct Watch {
   Word* word;
   int32_t expected;
   int32_t members;
-  int owner;  // slot whose end matters most, watched even when not all fit; -1: none
-  int dead;   // how many slots had nobody living in them when the caller began to look; -1: does not matter
+  int owner;   // slot whose end matters most, watched even when not all fit; -1: none
+  int living;  // digest of who lived when the caller began to look; -1: does not matter
 };
 
 // The process is about to end: blocked threads go back to JavaScript at once, where they can be stopped, and from now on
@@ -48,7 +48,6 @@ class WaiterThread {
     uint32_t id;
     Watch watch;
     SegmentUse use;  // a sleeping thread may touch the words after JavaScript has closed the segment
-    uint64_t since;  // in ns
   };
   struct Alive {  // an alive word that is slept on
     Segment* segment;

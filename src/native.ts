@@ -30,7 +30,7 @@ export interface Native {
     expected: number,
     members: number,
     owner: number,
-    dead: number,
+    living: number,
     ms: number,
   ): number;
   endSleeps(): void;
@@ -43,7 +43,7 @@ export interface Native {
     expected: number,
     members: number,
     owner: number,
-    dead: number,
+    living: number,
   ): number;
   cancelAsync(id: number): number;
   nextReady(): number;

@@ -24,7 +24,7 @@ for (const { name, stories, mutants } of SUITES) {
         const report = tell(story, core);
         console.log(`${story.title}: ${summary(report)}`);
         if (report.wrong !== undefined) {
-          const trace = shortestTrace(story.build(core), TRACED) ?? report.trace;
+          const trace = shortestTrace(story.build(core), core, TRACED) ?? report.trace;
           expect.fail(`${report.wrong} (seed ${SEED})\n${trace.join('\n')}`);
         }
         if (!story.bounded) expect(report.exhausted, 'all states could be looked at').toBe(true);

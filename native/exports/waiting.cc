@@ -6,18 +6,18 @@
 namespace forklock {
 namespace {
 
-bool read_watch(const CallbackInfo& info, size_t first, Watch* w) {  // index, word, expected, members, owner, dead
+bool read_watch(const CallbackInfo& info, size_t first, Watch* w) {  // index, word, expected, members, owner, living
   w->segment = self(info).at(number(info, first));
   if (w->segment == nullptr) return false;
   w->word = w->segment->word(info[first + 1].As<Napi::Number>().Uint32Value());
   w->expected = number(info, first + 2);
   w->members = number(info, first + 3);
   w->owner = number(info, first + 4);
-  w->dead = number(info, first + 5);
+  w->living = number(info, first + 5);
   return w->word != nullptr;
 }
 
-Value Sleep(const CallbackInfo& info) {  // index, word, expected, members, owner, dead, ms
+Value Sleep(const CallbackInfo& info) {  // index, word, expected, members, owner, living, ms
   Watch w;
   if (!read_watch(info, 0, &w)) return give(info, -EINVAL);
   sleep_on(w, real(info, 6));
@@ -56,7 +56,7 @@ Value OnReady(const CallbackInfo& info) {  // callback: called, without argument
   return give(info, 0);
 }
 
-Value SleepAsync(const CallbackInfo& info) {  // id, index, word, expected, members, owner, dead
+Value SleepAsync(const CallbackInfo& info) {  // id, index, word, expected, members, owner, living
   Environment& e = self(info);
   Watch w;
   if (!read_watch(info, 1, &w)) return give(info, -EINVAL);

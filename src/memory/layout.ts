@@ -5,7 +5,7 @@ import { native } from '../native.js';
  * The numbers of native/layout.h that JavaScript needs, in int32 words. The drawing is there.
  * They are compared with the addon's when the first segment is opened.
  */
-const VERSION = 1;
+const VERSION = 2;
 const SLOTS_OFFSET = 4096;
 const SLOT_BYTES = 128;
 const SINGLE_CELLS = 8;
@@ -21,14 +21,15 @@ export const MEMBERS_AT = 17;
 
 const SLOTS_AT = SLOTS_OFFSET / 4;
 const SLOT_WORDS = SLOT_BYTES / 4;
-const GENERATION = 12;
+const REGISTERED = 12;
 const PID = 13;
 const TID = 14;
 const FORMER = 16;
 const FORMERS = 4;
 
 export const slotAt = (slot: number): number => SLOTS_AT + slot * SLOT_WORDS;
-export const generationAt = (slot: number): number => slotAt(slot) + GENERATION;
+/** Word of the generation that the pid belongs to. */
+export const registeredAt = (slot: number): number => slotAt(slot) + REGISTERED;
 export const pidAt = (slot: number): number => slotAt(slot) + PID;
 export const tidAt = (slot: number): number => slotAt(slot) + TID;
 /** Word of the i-th `{ generation, pid }` of those who had the slot before. */
@@ -45,6 +46,8 @@ let aliveIndex = -1;
 
 /** Word of the kernel's alive word of a slot: where it is in the mutex is the libc's business. */
 export const aliveAt = (slot: number): number => slotAt(slot) + aliveIndex;
+/** Beside it: both change in one instant when the slot is taken. */
+export const generationAt = (slot: number): number => slotAt(slot) + (aliveIndex ^ 1);
 
 export function checkLayout(): void {
   if (aliveIndex >= 0) return;

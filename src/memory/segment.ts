@@ -10,6 +10,7 @@ import {
   generationAt,
   HEAP_OFFSET,
   pidAt,
+  registeredAt,
   type SINGLE,
   tidAt,
 } from './layout.js';
@@ -160,7 +161,7 @@ export class Segment {
   pidOf(name: number): number {
     const { words } = this;
     const slot = slotOf(name);
-    if (sameGeneration(name, words.load(generationAt(slot)))) return words.load(pidAt(slot));
+    if (sameGeneration(name, words.load(registeredAt(slot)))) return words.load(pidAt(slot));
     for (let i = 0; i < FORMER_COUNT; i++) {
       const at = formerAt(slot, i);
       if (sameGeneration(name, words.load(at))) return words.load(at + 1);

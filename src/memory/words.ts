@@ -94,8 +94,8 @@ export function isGone(alive: number): boolean {
 }
 
 /**
- * Whether the participant of this name still runs. The alive word is read before the generation: a newcomer takes
- * the former first, so the other order could see a dead owner's generation beside its successor's life.
+ * Whether the participant of this name still runs. The alive word is read before the generation: both change
+ * in one instant, so the other order could see a dead owner's generation beside its successor's life.
  */
 export function isAlive(m: Memory, name: number): boolean {
   const slot = slotOf(name);
@@ -110,10 +110,24 @@ export function highOf(m: Memory): number {
   return Math.max(0, Math.min(SLOTS, m.load(m.highAt)));
 }
 
-/** How many slots have nobody living in them. */
-export function countDead(m: Memory): number {
-  let dead = 0;
+/** A number for each name, which says nothing of the others': one to one on 31 bits. The addon's `mix_of` is the same. */
+export function mixOf(name: number): number {
+  let x = Math.imul(name, 0x9e3779b1) & 0x7fffffff;
+  x = Math.imul(x ^ (x >>> 15), 0x85ebca6b) & 0x7fffffff;
+  return x ^ (x >>> 13);
+}
+
+/**
+ * Who lives, in 31 bits, to be compared with who lives later. Not how many: one may come while another one goes. Nor in
+ * which slots: a newcomer has its slot, and that the generation of its own, before it can say that it is there, and
+ * may be stopped or killed in between. Two different sets have the same digest with a probability of 2^-31.
+ */
+export function digestOfLiving(m: Memory): number {
+  let digest = 0;
   const high = highOf(m);
-  for (let slot = 0; slot < high; slot++) if (isGone(m.load(m.aliveAt(slot)))) dead++;
-  return dead;
+  for (let slot = 0; slot < high; slot++) {
+    if (isGone(m.load(m.aliveAt(slot)))) continue;
+    digest = (digest + mixOf(nameOf(slot, m.load(m.generationAt(slot))))) & 0x7fffffff;
+  }
+  return digest;
 }

@@ -127,11 +127,11 @@ class PendingWait implements Standing {
   }
 
   #sleep(): void {
-    const { word, expected, members, owner, dead, again } = this.#wait;
+    const { word, expected, members, owner, living, again } = this.#wait;
     clearTimeout(this.#again);
     this.#again = again > 0 ? setTimeout(() => this.lookAgain(), again) : undefined;
     const id = newId();
-    native().sleepAsync(id, this.#cell.segment.index, word, expected, members, owner, dead);
+    native().sleepAsync(id, this.#cell.segment.index, word, expected, members, owner, living);
     asleep.set(id, this);
     this.#id = id;
   }

@@ -10,7 +10,7 @@ const SLICE = 20;
 
 /** A function of its own: V8 checks for termination where a function is entered. */
 function sleep(index: number, wait: Wait, ms: number): void {
-  native().sleep(index, wait.word, wait.expected, wait.members, wait.owner, wait.dead, ms);
+  native().sleep(index, wait.word, wait.expected, wait.members, wait.owner, wait.living, ms);
 }
 
 /**

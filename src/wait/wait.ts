@@ -11,10 +11,10 @@ export interface Wait {
   /** Slot whose end matters most (the owner), or -1. The ends of the other participants are watched too. */
   readonly owner: number;
   /**
-   * How many participants were dead before the step looked at anything, or -1: if it is another number by the time of
-   * the sleep, there is none. Needed where a death matters and the word does not show it.
+   * Digest of who lived before the step looked at anything, or -1: if others live by the time of the sleep, there is
+   * none. Needed where a death matters and the word does not show it.
    */
-  readonly dead: number;
+  readonly living: number;
   /** Look again after this many milliseconds, even if nothing happens; 0: there is no need to. */
   readonly again: number;
 
@@ -51,7 +51,7 @@ export abstract class ParkedWait implements Wait {
   expected = 0;
   members = 0;
   owner = -1;
-  dead = -1;
+  living = -1;
   again = 0;
   line = -1;
   /** How often it has slept and come too late, for those that have a patience to lose. */

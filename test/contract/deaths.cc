@@ -87,6 +87,17 @@ FACT(keeps_waiters, "at a death the WAITERS bit of a robust word stays") {
   EXPECT_EQ(word_of(&held->mutex)->load(), kDied | kWaiters);
 }
 
+FACT(leaves_neighbour, "at a death the word beside a robust one, in the same 8 bytes, is left as it is") {
+  Held* held = make_held();
+  const pid_t child = start_holder(held);
+  Word* word = word_of(&held->mutex);
+  Word* beside = reinterpret_cast<Word*>(reinterpret_cast<uintptr_t>(word) ^ sizeof(Word));
+  beside->store(~0u);
+  kill_and_reap(child);
+  EXPECT_EQ(word->load(), kDied);
+  EXPECT_EQ(beside->load(), ~0u);
+}
+
 FACT(exits, "_exit() of one thread marks what the others of the process hold") {
   Held* held = make_held();
   const pid_t child = in_child([=] {

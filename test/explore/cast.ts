@@ -5,11 +5,14 @@ export interface Seat {
   slot?: number;
   /** Comes later: to the slot of one that has died, or to one that was never used. */
   joins?: boolean;
+  /** Is stopped for ever when it has taken the slot, and has not said so. */
+  stops?: boolean;
 }
 
-export const seatOf = ({ slot, joins }: Seat, index: number): Pick<Participant, 'slot' | 'joins'> => ({
+export const seatOf = ({ slot, joins, stops }: Seat, index: number): Pick<Participant, 'slot' | 'joins' | 'stops'> => ({
   slot: slot ?? index,
   joins: joins === true,
+  stops: stops === true,
 });
 
 /** How many slots they need. */

@@ -1,3 +1,4 @@
+import type { Core } from './core.js';
 import { Violation } from './program.js';
 import { randomNumbers } from './schedule.js';
 import { type Path, type Scenario, World } from './world.js';
@@ -36,9 +37,9 @@ class Failure extends Error {
   }
 }
 
-export function explore(scenario: Scenario, limits: Limits): Report {
+export function explore(scenario: Scenario, { words }: Core, limits: Limits): Report {
   const started = performance.now();
-  const world = new World(scenario);
+  const world = new World(scenario, words);
   const seen = new Seen();
   const report: Report = {
     wrong: undefined,
@@ -66,8 +67,8 @@ export function explore(scenario: Scenario, limits: Limits): Report {
 }
 
 /** The shortest trace to a violation, breadth first: what to read when `explore` has found one. */
-export function shortestTrace(scenario: Scenario, limit: number): string[] | undefined {
-  const world = new World(scenario);
+export function shortestTrace(scenario: Scenario, { words }: Core, limit: number): string[] | undefined {
+  const world = new World(scenario, words);
   const seen = new Seen();
   let front: [number[], Path | undefined][] = [[world.initial, undefined]];
   try {

@@ -158,8 +158,8 @@ export const flag: Suite = {
       build: (core) => flagged(core, times(2, {}), [['set']], { kills: 1 }, true),
     },
     {
-      title: 'a waiter, a newcomer that waits in the slot of one that died, and a set with a clear',
-      build: (core) => flagged(core, [{}, {}, { slot: 0, joins: true }], [['set', 'clear']], { kills: 1 }),
+      title: 'a waiter, a newcomer that waits in the slot of one that died, and a set with a clear, and two may die',
+      build: (core) => flagged(core, [{}, {}, { slot: 0, joins: true }], [['set', 'clear']], { kills: 2 }),
     },
   ],
   mutants: [

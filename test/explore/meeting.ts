@@ -218,6 +218,10 @@ export const meeting: Suite = {
       build: (core) => meet(core, 3, [{}, {}, { slot: 0, joins: true, rounds: 0 }], [], { kills: 1 }),
     },
     {
+      title: 'two parties of three, and a newcomer that wants nothing, in the slot of one that died, and two may die',
+      build: (core) => meet(core, 3, [{}, {}, { slot: 0, joins: true, rounds: 0 }], [], { kills: 2 }),
+    },
+    {
       title: 'two parties, and a newcomer that comes in the slot of one that died, and a reset',
       build: (core) => meet(core, 2, [{ rounds: 2 }, {}, { slot: 0, joins: true }], [['reset']], { kills: 1 }),
       bounded: { states: 150_000, walks: 1000 },
@@ -282,10 +286,10 @@ export const meeting: Suite = {
       caughtBy: 'two parties, two rounds, who time out and are aborted',
     },
     {
-      title: 'the dead are not counted before the sleep',
+      title: 'nobody looks who lives before the sleep',
       file: 'sync/core/meeting.ts',
-      from: 'this.dead = dead;',
-      to: 'void dead;',
+      from: 'this.living = living;',
+      to: 'void living;',
       caughtBy: 'two parties, two rounds, and one may die',
     },
     {

@@ -163,6 +163,14 @@ export const permits: Suite = {
       build: (core) => recoverable(core, 1, [{}, {}, { slot: 0, joins: true }], { kills: 1 }),
     },
     {
+      title: 'two participants and a newcomer that wants nothing, in the slot of one that died, and two may die',
+      build: (core) => recoverable(core, 1, [{}, {}, { slot: 0, joins: true, rounds: 0 }], { kills: 2 }),
+    },
+    {
+      title: 'three participants share one permit, two may die, and a newcomer is stopped in the slot of one that died',
+      build: (core) => recoverable(core, 1, [{}, {}, {}, { slot: 0, joins: true, stops: true }], { kills: 2 }),
+    },
+    {
       title: 'participants who reserve, time out and are aborted share one permit, and one may die',
       build: (core) =>
         recoverable(core, 1, [{ patience: 0, timeout: 'ever' }, { patience: 0, abort: true }, { patience: 0 }], {
@@ -210,10 +218,10 @@ export const permits: Suite = {
       caughtBy: 'three participants share one permit, and two may die anywhere',
     },
     {
-      title: 'the dead are not counted before the sleep',
+      title: 'nobody looks who lives before the sleep',
       file: 'sync/core/permits.ts',
-      from: 'this.dead = dead;',
-      to: 'void dead;',
+      from: 'this.living = living;',
+      to: 'void living;',
       caughtBy: 'three participants share one permit, and two may die anywhere',
     },
     {
@@ -243,6 +251,22 @@ export const permits: Suite = {
       from: 'm.wake(p.sequence, everyone ? EVERYONE : 1);',
       to: 'm.wake(p.sequence, 1);',
       caughtBy: 'three participants who reserve at once share one permit',
+    },
+    {
+      title: 'the living are counted',
+      file: 'memory/words.ts',
+      from: 'return x ^ (x >>> 13);',
+      to: 'return 1;',
+      caughtBy:
+        'three participants share one permit, two may die, and a newcomer is stopped in the slot of one that died',
+    },
+    {
+      title: 'a newcomer is taken for who had its slot',
+      file: 'memory/words.ts',
+      from: 'mixOf(nameOf(slot, m.load(m.generationAt(slot))))',
+      to: 'mixOf(slot + 1)',
+      caughtBy:
+        'three participants share one permit, two may die, and a newcomer is stopped in the slot of one that died',
     },
   ],
 };

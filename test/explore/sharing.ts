@@ -294,7 +294,7 @@ export const sharing: Suite = {
       title: 'a writer does not look for the death of a reader before it sleeps',
       file: 'sync/core/sharing.ts',
       from: `    this.owner = wait.owner;
-    this.dead = wait.dead;`,
+    this.living = wait.living;`,
       to: '',
       caughtBy: 'two readers and a writer, and one may die',
     },
@@ -327,13 +327,6 @@ export const sharing: Suite = {
       from: 'return (m.load(m.generationAt(slot)) & 0xfff) << 20 === (w & ~COUNT) ? w & COUNT : 0;',
       to: 'return w & COUNT;',
       caughtBy: 'a writer, a reader, and a newcomer that wants nothing, in the slot of one that died',
-    },
-    {
-      title: 'the dead are counted, and the reader that a writer waits for is not named',
-      file: 'sync/core/sharing.ts',
-      from: 'this.owner = wait.owner;',
-      to: 'this.owner = this.#taken ? -1 : wait.owner;',
-      caughtBy: 'a reader, a writer, and a newcomer that wants nothing, in the slot of one that died, and two may die',
     },
   ],
 };

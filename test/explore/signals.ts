@@ -267,6 +267,12 @@ export const signals: Suite = {
         signalled(core, { waiters: [{}, {}, { slot: 0, joins: true, rounds: 0 }], notifiers: [[1]] }, { kills: 1 }),
       bounded: { states: 150_000, walks: 1000 },
     },
+    {
+      title: 'two waiters and a notification, and a newcomer in the slot of one that died, and two may die',
+      build: (core) =>
+        signalled(core, { waiters: [{}, {}, { slot: 0, joins: true, rounds: 0 }], notifiers: [[1]] }, { kills: 2 }),
+      bounded: { states: 150_000, walks: 1000 },
+    },
   ],
   mutants: [
     {

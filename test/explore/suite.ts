@@ -36,7 +36,7 @@ const MOST_STATES = FULL ? 25_000_000 : 4_000_000;
 export const SEED = Number(process.env.EXPLORE_SEED ?? Date.now() % 1_000_000_007);
 
 export function tell({ build, bounded }: Story, core: Core, seed = SEED): Report {
-  return explore(build(core), {
+  return explore(build(core), core, {
     states: FULL || !bounded ? MOST_STATES : bounded.states,
     walks: (bounded?.walks ?? 0) * (FULL ? 10 : 1),
     seed,

@@ -72,17 +72,19 @@ export function namesLiving(state: readonly number[], at: number): boolean {
 }
 
 /** The registration of native/participant.cc, in its order, and then the body. */
-export function joining(slot: number, tid: number, body: Body): Body {
+export function joining(slot: number, tid: number, body: Body, stops = false): Body {
   return (api) => {
     const { m } = api;
     const bit = api.run(() => {
       if (m.load(HIGH_AT) <= slot) m.cas(HIGH_AT, slot, slot + 1);
-      const old = m.load(aliveAt(slot));
-      m.store(aliveAt(slot), tid | (old & WAITERS));
-      return old & WAITERS;
+      return m.load(aliveAt(slot)) & WAITERS;
     });
+    api.before((state) => {
+      state[generationAt(slot)]!++; // in the same instant: native/robust.cc
+    });
+    api.run(() => m.store(aliveAt(slot), tid | bit));
+    if (stops) return;
     api.run(() => {
-      m.add(generationAt(slot), 1);
       if (bit === 0) m.add(aliveAt(slot), WAITERS);
       m.add(MEMBERS_AT, 1);
       m.wake(MEMBERS_AT, 0x7fffffff);

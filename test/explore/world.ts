@@ -1,3 +1,4 @@
+import type { Core } from './core.js';
 import { type Body, type Ghost, type Place, type Point, Program, Violation } from './program.js';
 import {
   aliveAt,
@@ -9,6 +10,7 @@ import {
   MEMBERS_AT,
   nameOf,
   OWNER_DIED,
+  peek,
   type Room,
   show,
   TID,
@@ -19,7 +21,7 @@ import {
  * What surrounds the algorithms: words, the kernel's queues of sleepers, and deaths. One step of a participant is one
  * memory operation, or falling asleep, or passing a wake-up on. As native/waiter.cc and native/participant.cc have it:
  *
- * - A sleep begins only if the word, the members word and the number of the dead are what the wait's step saw, and the
+ * - A sleep begins only if the word, the members word and the digest of who lives are what the wait's step saw, and the
  *   owner lives. It watches the alive word of everybody who lives then. (The kernel compares and enqueues word after word; a change between
  *   two is either seen or wakes, so one step stands for it all.)
  * - At a death the kernel marks the alive word and wakes *one* of those who watch it; that one, when it runs, wakes
@@ -32,6 +34,8 @@ export interface Participant {
   body: Body;
   /** Registers first: in the slot of one that has died, or in one that was never used. */
   joins?: boolean;
+  /** Is stopped for ever when it has taken the slot, and has not said so. */
+  stops?: boolean;
   /** Whether it may begin yet. */
   begins?: (state: readonly number[]) => boolean;
 }
@@ -74,6 +78,7 @@ const PART = 3;
 
 export class World {
   readonly #scenario: Scenario;
+  readonly #digestOfLiving: Core['words']['digestOfLiving'];
   readonly #room: Room;
   readonly #points: Point[] = [];
   readonly #programs: Program[] = [];
@@ -88,9 +93,10 @@ export class World {
   readonly #hasJoiners: boolean;
   readonly initial: number[];
 
-  constructor(scenario: Scenario) {
+  constructor(scenario: Scenario, { digestOfLiving }: Core['words']) {
     const { room, participants } = scenario;
     this.#scenario = scenario;
+    this.#digestOfLiving = digestOfLiving;
     this.#room = room;
     this.#parts = room.initial.length;
     this.#kills = this.#parts + participants.length * PART;
@@ -155,9 +161,9 @@ export class World {
     };
   }
 
-  #bodyOf({ slot, body, joins }: Participant, index: number): Body {
+  #bodyOf({ slot, body, joins, stops }: Participant, index: number): Body {
     if (!joins) return body;
-    return joining(slot, this.#tids[index]!, body);
+    return joining(slot, this.#tids[index]!, body, stops);
   }
 
   #pointAt(state: readonly number[], index: number): Point {
@@ -267,16 +273,13 @@ export class World {
   }
 
   #fallAsleep(state: number[], index: number, point: Point): boolean {
-    const { word, expected, members, owner, dead } = point.wait!;
+    const { word, expected, members, owner, living } = point.wait!;
     const high = Math.min(state[HIGH_AT]!, this.#room.slots);
     let watch = 0;
-    let gone = 0;
-    for (let slot = 0; slot < high; slot++) {
-      if (isGone(state[aliveAt(slot)]!)) gone++;
-      else watch |= 1 << slot;
-    }
+    for (let slot = 0; slot < high; slot++) if (!isGone(state[aliveAt(slot)]!)) watch |= 1 << slot;
     const ended = owner >= 0 && owner < high && (watch & (1 << owner)) === 0;
-    const stale = ended || state[MEMBERS_AT] !== members || (dead >= 0 && dead !== gone);
+    const stale =
+      ended || state[MEMBERS_AT] !== members || (living >= 0 && living !== this.#digestOfLiving(peek(state)));
     if (stale || state[word] !== expected) {
       this.#move(state, index, 'woken');
       return false;

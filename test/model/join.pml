@@ -3,26 +3,27 @@ join:
   do
   /* native/participant.cc: `high.compare_exchange_strong(seen, seen + 1);` */
   :: atomic { i == high && i < S -> high = i + 1 }
-  /* native/robust.cc: `} while (!word->compare_exchange_strong(seen, mine));` */
+  /* native/robust.cc: `} while (!both->compare_exchange_strong(seen, next));` (the generation beside it, too) */
   :: atomic { i < high && IS_GONE(alive[i]) ->
        alive[i] = TID(id) | WAITERS;
        held[id] = i + 1;
        slot = i;
+#if !defined(NO_GEN) && !defined(LATE_GEN)
+       gen[slot] = (gen[slot] + 1) & 7;
+#endif
+       me = NAME_OF(slot, gen[slot]);
        i = 0;
        break
      }
-  /* native/robust.cc: `if (!is_gone(seen)) return false;` */
+  /* native/robust.cc: `if (!is_gone(static_cast<int32_t>(words[of_word]))) return false;` */
   :: atomic { i < high && !IS_GONE(alive[i]) -> i++ }
   /* spec: there are more slots than anybody needs */
   :: atomic { i == S -> i = 0 }
   od;
-  /* native/participant.cc: `slot->generation.fetch_add(1);` */
-  atomic {
-#ifndef NO_GEN
-    gen[slot] = (gen[slot] + 1) & 7;
+#ifdef LATE_GEN
+  /* mutant: for a moment who had the slot looks alive */
+  atomic { gen[slot] = (gen[slot] + 1) & 7; me = NAME_OF(slot, gen[slot]) };
 #endif
-    me = NAME_OF(slot, gen[slot])
-  };
 #ifndef NO_ANNOUNCE
   /* native/participant.cc: `segment->header()->members.fetch_add(1);` */
   members++;

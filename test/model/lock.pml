@@ -62,6 +62,9 @@ proctype participant(byte id) {
   byte me, slot, L, i, rounds;
   byte w, a, b, mem, keep, expected, owner, dead_owner, dead_seen, address;
   byte slept[S];
+#ifdef FINE
+  byte gone;
+#endif
   bool parked, repaired;
 #if PATIENCE >= 0
   byte lost, reserved;

@@ -5,7 +5,7 @@
  *   -DPATIENCE=0 lost races for the writers' word after which a waiter asks for a reservation (default: nobody ever asks)
  *   -DNO_OWNER a writer that drains does not name a reader that it saw as the `owner` of its wait (see README.md)
  *
- * Bugs on purpose: those of lock.pml, and LOOK_FIRST NO_DRAIN_WAKE NO_DRAIN_COUNT EXPECT_LATE COUNT_DEAD NO_TAG NO_DEAD_COUNT
+ * Bugs on purpose: those of lock.pml, and LOOK_FIRST NO_DRAIN_WAKE NO_DRAIN_COUNT EXPECT_LATE COUNT_DEAD NO_TAG NO_DEAD_COUNT LATE_GEN
  * NO_INSIDE DOWNGRADE_LATE CLEAR_STORE GIVE_UP_SILENT */
 #ifndef WRITERS
 #define WRITERS 1
@@ -92,6 +92,9 @@ proctype participant(byte id) {
   byte me, slot, i, rounds;
   byte w, a, b, mem, keep, expected, owner, dead_owner, dead_seen, address;
   byte slept[S];
+#ifdef FINE
+  byte gone;
+#endif
   bool parked, repaired, slow, taken_word, has_read;
   byte after;                  /* where to go after leaving: 0 the end of the round, 1 to the slow way, 2 to reading */
 #define L 0
@@ -161,10 +164,10 @@ drain_step:
 #ifdef NEWCOMERS
     /* src/sync/core/sharing.ts: `this.members = m.load(m.membersAt);` */
     mem = members;
-    /* src/sync/core/sharing.ts: `this.dead = countDead(m); // a reader that lowers its word and dies before it says so` */
+    /* src/sync/core/sharing.ts: `this.living = digestOfLiving(m); // a reader that lowers its word and dies before it says so` */
     dead_seen = DEAD_NOW;
 #elif KILLS > 0
-    /* src/sync/core/sharing.ts: `this.members = m.load(m.membersAt);` src/sync/core/sharing.ts: `this.dead = countDead(m); // a reader that lowers its word and dies before it says so` (the members word does not change) */
+    /* src/sync/core/sharing.ts: `this.members = m.load(m.membersAt);` src/sync/core/sharing.ts: `this.living = digestOfLiving(m); // a reader that lowers its word and dies before it says so` (the members word does not change) */
     atomic { mem = members; dead_seen = DEAD_NOW };
 #endif
 #ifndef EXPECT_LATE

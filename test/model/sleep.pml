@@ -4,14 +4,14 @@
  * comparison. -DFINE takes them apart, load by load. */
 sleep:
 #ifdef FINE
-  /* native/waiter.cc: `if (is_watched(w.segment, slot)) out[n++] = {slot, alive_word(w.segment, slot)->load()};` */
+  /* native/waiter.cc: `if (seen.watched < room && !is_own(w.segment, slot)) out[seen.watched++] = {slot, alive};` */
   CHOOSE_ALL;
-  /* native/waiter.cc: `if (is_stale(w)) return;` */
-  atomic { if :: IS_STALE -> FORGET_ALL; goto slept_enough :: else fi };
+  /* native/waiter.cc: `if (stale) return;` */
+  atomic { if :: WAS_STALE -> FORGET_ALL; goto slept_enough :: else -> gone = 0 fi };
   /* native/waiter.cc: `if (futex_waitv(entries, 3 + n, until) == -ETIMEDOUT && is_time_to_look()) look_for_unmarked(w.segment, w.owner);` (the kernel queues word after word: a change in between wakes) */
   atomic { if :: WORD_AT == expected && SAME_MEMBERS && ALL_SAME -> asleep[id] = address; watched[id] = WATCHED :: else fi };
 #else
-  /* native/waiter.cc: `if (is_watched(w.segment, slot)) out[n++] = {slot, alive_word(w.segment, slot)->load()};` native/waiter.cc: `if (is_stale(w)) return;` native/waiter.cc: `if (futex_waitv(entries, 3 + n, until) == -ETIMEDOUT && is_time_to_look()) look_for_unmarked(w.segment, w.owner);` */
+  /* native/waiter.cc: `if (seen.watched < room && !is_own(w.segment, slot)) out[seen.watched++] = {slot, alive};` native/waiter.cc: `if (stale) return;` native/waiter.cc: `if (futex_waitv(entries, 3 + n, until) == -ETIMEDOUT && is_time_to_look()) look_for_unmarked(w.segment, w.owner);` */
   atomic {
     if
     :: IS_STALE || WORD_AT != expected || !SAME_MEMBERS -> goto slept_enough
@@ -58,7 +58,7 @@ pass_on:
 #endif
 slept_enough:
 #ifdef ASYNC
-  /* native/waiter.cc: `if (in_doubt || w.word->load() != w.expected || is_stale(w)) {` */
+  /* native/waiter.cc: `if (w.word->load() != w.expected || is_stale(w)) {` */
   atomic { if :: WORD_AT != expected || IS_STALE :: else -> goto sleep fi };
 #endif
 #if GIVEUPS > 0

@@ -16,7 +16,7 @@
 #define GEN(name) (((name) >> 3) & 7)
 #define IS_RESERVED(w) (((w) & 7) == 7)
 #define NO_SLOT 7
-#define NOT_COUNTED 7
+#define NOT_COUNTED 16
 
 /* The kernel's part of an alive word. A thread that comes back has the same number again: as if pids were reused at once. */
 #define TID(p) ((p) + 1)
@@ -146,10 +146,24 @@ inline kill(p) {
 #define ALL(each) each(0); each(1)
 #endif
 #define FORGET(s) slept[s] = 0
+#ifdef FINE
+#define FORGET_ALL ALL(FORGET); gone = 0
+#else
 #define FORGET_ALL ALL(FORGET)
+#endif
 #define CHOOSE_ALL ALL(CHOOSE)
 #define PASS_ON_ALL ALL(PASS_ON)
+#ifdef FINE
+#define CHOOSE(s) atomic { \
+    if \
+    :: s < high && IS_GONE(alive[s]) -> gone = gone | (1 << s) \
+    :: s < high && s != slot && CHOSEN(s) && !IS_GONE(alive[s]) -> slept[s] = alive[s] \
+    :: else \
+    fi \
+  }
+#else
 #define CHOOSE(s) if :: s < high && s != slot && CHOSEN(s) && !IS_GONE(alive[s]) -> slept[s] = alive[s] :: else fi
+#endif
 #ifdef OWNER_ONLY
 #define CHOSEN(s) (owner == s)
 #else
@@ -162,26 +176,32 @@ inline kill(p) {
 #else
 #define SAME_MEMBERS (members == mem)
 #endif
+/* src/memory/words.ts has a digest of which slots are dead, which here is exact */
 #if N > 3
-#define DEAD_NOW ((0 < high && IS_GONE(alive[0])) + (1 < high && IS_GONE(alive[1])) + (2 < high && IS_GONE(alive[2])) + (3 < high && IS_GONE(alive[3])))
+#define DEAD_NOW ((0 < high && IS_GONE(alive[0])) + 2 * (1 < high && IS_GONE(alive[1])) + 4 * (2 < high && IS_GONE(alive[2])) + 8 * (3 < high && IS_GONE(alive[3])))
 #define ALL_SAME (SAME(0) && SAME(1) && SAME(2) && SAME(3))
 #define WATCHED ((slept[0] != 0) + 2 * (slept[1] != 0) + 4 * (slept[2] != 0) + 8 * (slept[3] != 0))
 #elif N > 2
-#define DEAD_NOW ((0 < high && IS_GONE(alive[0])) + (1 < high && IS_GONE(alive[1])) + (2 < high && IS_GONE(alive[2])))
+#define DEAD_NOW ((0 < high && IS_GONE(alive[0])) + 2 * (1 < high && IS_GONE(alive[1])) + 4 * (2 < high && IS_GONE(alive[2])))
 #define ALL_SAME (SAME(0) && SAME(1) && SAME(2))
 #define WATCHED ((slept[0] != 0) + 2 * (slept[1] != 0) + 4 * (slept[2] != 0))
 #else
-#define DEAD_NOW ((0 < high && IS_GONE(alive[0])) + (1 < high && IS_GONE(alive[1])))
+#define DEAD_NOW ((0 < high && IS_GONE(alive[0])) + 2 * (1 < high && IS_GONE(alive[1])))
 #define ALL_SAME (SAME(0) && SAME(1))
 #define WATCHED ((slept[0] != 0) + 2 * (slept[1] != 0))
 #endif
+#ifdef NO_DEAD_COUNT
+#define OTHER_DEAD(gone) false
+#else
+#define OTHER_DEAD(gone) (dead_seen != NOT_COUNTED && (gone) != dead_seen)
+#endif
 #ifdef NO_STALE
 #define IS_STALE false
-#elif defined(NO_DEAD_COUNT)
-#define IS_STALE (!SAME_MEMBERS || (owner < high && IS_GONE(alive[owner])))
 #else
-#define IS_STALE (!SAME_MEMBERS || (owner < high && IS_GONE(alive[owner])) || (dead_seen != NOT_COUNTED && DEAD_NOW != dead_seen))
+#define IS_STALE (!SAME_MEMBERS || (owner < high && IS_GONE(alive[owner])) || OTHER_DEAD(DEAD_NOW))
 #endif
+/* By the same look at the alive words by which the sleep has chosen whom to watch. */
+#define WAS_STALE (!SAME_MEMBERS || (owner < high && ((gone >> owner) & 1)) || OTHER_DEAD(gone))
 
 init {
   /* spec: the first state */

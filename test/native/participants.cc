@@ -75,12 +75,12 @@ Life begin(Segment* segment, Board* board, Random* random) {
   CHECK(slot < segment->high());
   CHECK(row_is_empty(segment, slot));
   segment->row(slot)[random->below(segment->row_cells())].fetch_or(kUsed);
-  return {slot, s->generation.load()};
+  return {slot, generation_word(segment, slot)->load()};
 }
 
 void check_mine(const Segment* segment, const Board* board, const Life& life) {
   CHECK_EQUAL(board->holders[life.slot].load(), myself());
-  CHECK_EQUAL(segment->slot(life.slot)->generation.load(), life.generation);
+  CHECK_EQUAL(generation_word(segment, life.slot)->load(), life.generation);
   // While this is 0 the process watches its own thread, and may take the wake-up for others with it when it is killed.
   CHECK_EQUAL(segment->own[life.slot].load(), 1);
   const auto alive = static_cast<uint32_t>(alive_word(segment, life.slot)->load());
@@ -141,7 +141,7 @@ void check_totals(const Segment* segment, const Board* board) {
   int64_t generations = 0;
   for (uint32_t i = 0; i < segment->high(); i++) {
     CHECK(is_gone(alive_word(segment, i)->load()));
-    generations += segment->slot(i)->generation.load();
+    generations += generation_word(segment, i)->load();
   }
   CHECK_EQUAL(generations, board->joins.load());
   CHECK_EQUAL(segment->header()->members.load(), board->joins.load() + board->leaves.load());

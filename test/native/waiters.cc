@@ -7,6 +7,7 @@
 #include <map>
 
 #include "../../native/participant.h"
+#include "../../native/robust.h"
 #include "harness.h"
 
 namespace forklock::test {
@@ -261,21 +262,65 @@ void ends_of_owners(const Options& options, double seconds) {
   }
 }
 
-// The number of the dead may be the same and others be dead: where somebody has died, a wait for deaths is looked at again.
-void deaths_are_doubted() {
+uint32_t digest_of_living(const Segment* segment) {
+  uint32_t digest = 0;
+  for (uint32_t i = 0; i < segment->high(); i++) {
+    if (!is_gone(alive_word(segment, i)->load())) digest += mix_of(name_of(segment, i));
+  }
+  return digest & kDigest;
+}
+
+// As test/living.test.ts has them for JavaScript.
+void the_same_numbers() {
+  CHECK_EQUAL(mix_of(1), 0x3cf0cdbc);
+  CHECK_EQUAL(mix_of(0x801), 0x1b7158a5);
+  CHECK_EQUAL(mix_of(0x7ffffbff), 0x58c0cf94);
+  CHECK_EQUAL(mix_of(0x12345678), 0x63e8dbd9);
+}
+
+// A newcomer has taken the slot of one that died, and is stopped before it has said so. As many live as before, in the
+// same slots: a wait for deaths is reported all the same, and one that has seen the newcomer is not.
+void others_live() {
   Segment* segment = fresh_segment();
-  reap(in_child([&] {
+  Word* taken = shared<Word>();
+  const auto dies = [&] {
     join(segment);
-    kill(getpid(), SIGKILL);
-  }), SIGKILL);
+    *taken = 1;
+    for (;;) pause();
+  };
+  const pid_t former = in_child(dies);
+  while (taken->load() == 0) pause_for(0.1);
   Ready ready;
   Waiters waiters([&ready](uint32_t id) { ready.push(id); });
-  Watch watch = watch_of(segment, segment->word(kFirstWord), 0);
-  watch.dead = 1;
-  waiters.add(1, watch);
+  Watch before = watch_of(segment, segment->word(kFirstWord), 0);
+  before.living = static_cast<int>(digest_of_living(segment));
+  waiters.add(1, before);
   uint32_t id = 0;
+  CHECK(!ready.pop(&id, std::chrono::milliseconds(300)));
+  CHECK(waiters.remove(1));
+  kill(former, SIGKILL);
+  reap(former, SIGKILL);
+  const pid_t newcomer = in_child([&] {
+    CHECK(hold(alive_word(segment, 0)));
+    *taken = 2;
+    for (;;) pause();
+  });
+  while (taken->load() == 1) pause_for(0.1);
+  Watch after = before;
+  after.living = static_cast<int>(digest_of_living(segment));
+  CHECK_EQUAL(after.members, segment->header()->members.load());
+  CHECK(after.living != before.living);
+  waiters.add(2, before);
+  waiters.add(3, after);
   CHECK(ready.pop(&id, std::chrono::seconds(10)));
-  CHECK_EQUAL(id, 1);
+  CHECK_EQUAL(id, 2);
+  CHECK(!ready.pop(&id, std::chrono::milliseconds(300)));
+  sleep_on(before, 1e7);  // returns at once
+  kill(newcomer, SIGKILL);
+  CHECK(ready.pop(&id, std::chrono::seconds(10)));
+  CHECK_EQUAL(id, 3);
+  reap(newcomer, SIGKILL);
+  munmap(taken, sizeof *taken);
   drop_user(segment);
 }
 
@@ -355,13 +400,14 @@ void the_end() {
 }  // namespace
 
 void waiters(const Options& options) {
+  the_same_numbers();
   the_end();
   every_wait_ends_once(options, options.seconds / 4);
   every_token_is_taken(options, options.seconds / 4);
   ends_of_owners(options, options.seconds / 4);
   nothing_stays(options, options.seconds / 4);
   if (!kThreadsOnly) after_a_fork();
-  if (!kThreadsOnly) deaths_are_doubted();
+  if (!kThreadsOnly) others_live();
 }
 
 }  // namespace forklock::test

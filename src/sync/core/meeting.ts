@@ -1,4 +1,4 @@
-import { countDead, EVERYONE, generationOf, highOf, isGone, type Memory, slotOf } from '../../memory/words.js';
+import { digestOfLiving, EVERYONE, generationOf, highOf, isGone, type Memory, slotOf } from '../../memory/words.js';
 import { ParkedWait } from '../../wait/wait.js';
 
 /**
@@ -128,7 +128,7 @@ export class Meet extends ParkedWait {
     const b = this.#b;
     for (;;) {
       const members = m.load(m.membersAt);
-      const dead = countDead(m); // a party that dies right after it was looked for
+      const living = digestOfLiving(m); // a party that dies right after it was looked for
       const w = m.load(b.state);
       if ((w & OPENING) !== 0) {
         advance(m, b, w); // whoever set it may have died before it could
@@ -157,7 +157,7 @@ export class Meet extends ParkedWait {
       }
       this.expected = w;
       this.members = members;
-      this.dead = dead;
+      this.living = living;
       return false;
     }
   }

@@ -1,4 +1,4 @@
-import { countDead, EVERYONE, isAlive, type Memory } from '../../memory/words.js';
+import { digestOfLiving, EVERYONE, isAlive, type Memory } from '../../memory/words.js';
 import { ParkedWait } from '../../wait/wait.js';
 import { LOOK_AGAIN, LOOKS_AT_RESERVATION } from './reservation.js';
 
@@ -119,7 +119,7 @@ export class TakeRow extends ParkedWait {
     if (this.#parked) this.lost++;
     for (;;) {
       const members = m.load(m.membersAt);
-      const dead = countDead(m); // a holder that frees its word and dies before it says so
+      const living = digestOfLiving(m); // a holder that frees its word and dies before it says so
       const s = m.load(p.sequence);
       if (s >= 0 && m.cas(p.sequence, s, s | SLEEPERS) !== s) continue;
       if (tryTakeRow(m, p)) {
@@ -135,7 +135,7 @@ export class TakeRow extends ParkedWait {
       if (this.#takesOverdue(s | SLEEPERS)) return true;
       this.expected = s | SLEEPERS;
       this.members = members;
-      this.dead = dead;
+      this.living = living;
       this.#parked = true;
       return false;
     }

@@ -1,4 +1,4 @@
-import { countDead, EVERYONE, generationOf, highOf, isGone, type Memory, slotOf } from '../../memory/words.js';
+import { digestOfLiving, EVERYONE, generationOf, highOf, isGone, type Memory, slotOf } from '../../memory/words.js';
 import { ParkedWait } from '../../wait/wait.js';
 import { giveBackToSleepers, type OwnedWord, SLEEPERS, Take } from './owned.js';
 
@@ -156,13 +156,20 @@ export class Drain extends ParkedWait {
     this.word = s.drain;
   }
 
+  /** Without what only a sleep needs. */
+  override try(): boolean {
+    if (someReader(this.#m, this.#s) >= 0) return this.leave();
+    this.#m.store(this.#s.inside, this.#m.me);
+    return true;
+  }
+
   step(): boolean {
     const m = this.#m;
     const s = this.#s;
     this.members = m.load(m.membersAt);
-    this.dead = countDead(m); // a reader that lowers its word and dies before it says so
+    this.living = digestOfLiving(m); // a reader that lowers its word and dies before it says so
     this.expected = m.load(s.drain);
-    this.owner = someReader(m, s); // the number hides a newcomer, killed in a dead reader's slot before it said so
+    this.owner = someReader(m, s);
     if (this.owner >= 0) return false;
     m.store(s.inside, m.me);
     return true;
@@ -209,7 +216,7 @@ export class TakeWrite extends ParkedWait {
     this.expected = wait.expected;
     this.members = wait.members;
     this.owner = wait.owner;
-    this.dead = wait.dead;
+    this.living = wait.living;
     this.again = wait.again;
     return false;
   }
@@ -221,7 +228,5 @@ export class TakeWrite extends ParkedWait {
 
 export function tryWrite(m: Memory, s: Sharing): boolean {
   if (m.cas(s.word, 0, m.me) !== 0) return false;
-  if (new Drain(m, s).step()) return true;
-  leaveWriting(m, s, false);
-  return false;
+  return new Drain(m, s).try();
 }

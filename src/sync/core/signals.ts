@@ -1,4 +1,4 @@
-import { countDead, EVERYONE, generationOf, highOf, isGone, type Memory, slotOf } from '../../memory/words.js';
+import { digestOfLiving, EVERYONE, generationOf, highOf, isGone, type Memory, slotOf } from '../../memory/words.js';
 import { ParkedWait } from '../../wait/wait.js';
 
 /**
@@ -202,7 +202,7 @@ export class AwaitSignal extends ParkedWait {
   step(): boolean {
     const m = this.#m;
     this.members = m.load(m.membersAt);
-    this.dead = countDead(m); // a participant that dies right after it was notified
+    this.living = digestOfLiving(m); // a participant that dies right after it was notified
     this.expected = m.load(this.word);
     if (m.load(this.word - SIGNAL + GRANTED) > this.#claims.count) {
       this.#claims.count++;

@@ -102,7 +102,7 @@ export class Blocked {
   }
 
   #fallAsleep(): boolean {
-    const { word, expected, members, owner, dead } = this.point.wait!;
+    const { word, expected, members, owner, living } = this.point.wait!;
     const { world } = this;
     const { state, high } = world;
     this.#watched = [];
@@ -111,7 +111,7 @@ export class Blocked {
       if (!isGone(alive) && slot !== this.slot) this.#watched.push({ slot, alive });
     }
     const ended = owner >= 0 && owner < high && isGone(state[aliveAt(owner)]!);
-    const stale = ended || state[MEMBERS_AT] !== members || (dead >= 0 && dead !== world.countDead());
+    const stale = ended || state[MEMBERS_AT] !== members || (living >= 0 && living !== world.digestOfLiving);
     if (stale || state[word] !== expected) {
       this.#move('woken');
       return false;

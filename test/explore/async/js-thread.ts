@@ -288,10 +288,10 @@ export class JsThread {
       expected: number,
       members: number,
       owner: number,
-      dead: number,
+      living: number,
     ): void => {
       this.world.point(this);
-      this.waiter.add({ id, word, expected, members, owner, dead });
+      this.waiter.add({ id, word, expected, members, owner, living });
     },
     cancelAsync: (id: number): number => {
       this.world.point(this);

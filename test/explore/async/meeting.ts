@@ -120,6 +120,10 @@ export const asyncMeeting: AsyncSuite = {
       title: 'a party whose barrier is closed while its action runs',
       build: (core) => meet(core, { parties: 2, threads: [[{ closes: true }], [{}]] }),
     },
+    {
+      title: 'two parties of three, and a newcomer that wants nothing, in the slot of one that died, and two may die',
+      build: (core) => meet(core, { parties: 3, threads: [[{}], [{}]] }, { newcomers: [0], kills: 2 }),
+    },
   ],
   mutants: [
     {
@@ -156,10 +160,10 @@ export const asyncMeeting: AsyncSuite = {
       caughtBy: 'three parties, some of whom time out and are aborted',
     },
     {
-      title: 'the dead are not counted before the sleep',
+      title: 'nobody looks who lives before the sleep',
       file: 'sync/core/meeting.ts',
-      from: 'this.dead = dead;',
-      to: 'void dead;',
+      from: 'this.living = living;',
+      to: 'void living;',
       caughtBy: 'three parties, and one may die or end',
     },
   ],

@@ -59,6 +59,11 @@ export const asyncPermits: AsyncSuite = {
       build: (core) =>
         recoverable(core, { permits: 1, threads: [[{ timeout: true }, { abort: true }], [{}]] }, { kills: 1, ends: 1 }),
     },
+    {
+      title:
+        'tasks of two threads share one permit, and a newcomer comes in the slot of one that died, and two may die',
+      build: (core) => recoverable(core, { permits: 1, threads: [[{}], [{}], [{}]] }, { newcomers: [0], kills: 2 }),
+    },
   ],
   mutants: [
     {
@@ -73,10 +78,10 @@ export const asyncPermits: AsyncSuite = {
       caughtBy: 'tasks of two threads share one permit, and one may die or end',
     },
     {
-      title: 'the dead are not counted before the sleep',
+      title: 'nobody looks who lives before the sleep',
       file: 'sync/core/permits.ts',
-      from: 'this.dead = dead;',
-      to: 'void dead;',
+      from: 'this.living = living;',
+      to: 'void living;',
       caughtBy: 'tasks of two threads share one permit, and one may die or end',
     },
     {

@@ -108,6 +108,10 @@ export const asyncSharing: AsyncSuite = {
           { kills: 1, ends: 1 },
         ),
     },
+    {
+      title: 'a reader and two writers, and a newcomer in the slot of one that died, and two may die',
+      build: (core) => shared(core, [[READ], [WRITE], [WRITE]], [], { newcomers: [0], kills: 2 }),
+    },
   ],
   mutants: [
     {

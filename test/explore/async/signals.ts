@@ -141,6 +141,10 @@ export const asyncSignals: AsyncSuite = {
         ),
     },
     {
+      title: 'tasks of two threads and a notification, and a newcomer in the slot of one that died, and two may die',
+      build: (core) => signalled(core, { threads: [[{}], [{}]], blocked: [[1]] }, { newcomers: [0], kills: 2 }),
+    },
+    {
       title: 'tasks with the RLock of the condition',
       build: (core) => signalled(core, { own: true, threads: [[{ timeout: true }, {}], [{ notifies: [2] }]] }),
     },

@@ -11,7 +11,7 @@ export interface Entry {
   readonly expected: number;
   readonly members: number;
   readonly owner: number;
-  readonly dead: number;
+  readonly living: number;
 }
 
 export type Flaw =
@@ -35,6 +35,7 @@ export class Waiter {
   #control = 0;
   #controlSeen = 0;
   #sleptOn: Entry[] = [];
+  #stale = false;
   #watched: { slot: number; alive: number }[] = [];
   #cancelled: number[] = [];
   #done: number[] = [];
@@ -103,6 +104,7 @@ export class Waiter {
     const { state } = this.world;
     this.#controlSeen = this.#control;
     this.#sleptOn = [...this.entries];
+    this.#stale = this.#sleptOn.some((entry) => this.#isStale(entry));
     this.#watched = [];
     if (this.#sleptOn.length > 0) {
       for (let slot = 0; slot < this.world.high; slot++) {
@@ -115,10 +117,7 @@ export class Waiter {
 
   #fallAsleep(): void {
     const { state } = this.world;
-    if (
-      this.#flaw !== 'it does not look whether who it sleeps for is stale' &&
-      this.#sleptOn.some((entry) => this.#isStale(entry))
-    ) {
+    if (this.#flaw !== 'it does not look whether who it sleeps for is stale' && this.#stale) {
       this.doing = 'gives back';
       return;
     }
@@ -137,11 +136,11 @@ export class Waiter {
     this.doing = 'sleeps';
   }
 
-  #isStale({ members, owner, dead }: Entry): boolean {
+  #isStale({ members, owner, living }: Entry): boolean {
     const { state, high } = this.world;
     if (state[MEMBERS_AT] !== members) return true;
     if (owner >= 0 && owner < high && isGone(state[aliveAt(owner)]!)) return true;
-    return dead >= 0 && this.world.countDead() !== dead;
+    return living >= 0 && this.world.digestOfLiving !== living;
   }
 
   #passOn(): void {

@@ -6,9 +6,9 @@ import {
   describe,
   generationAt,
   HIGH_AT,
-  isGone,
   MEMBERS_AT,
   OWNER_DIED,
+  peek,
   type Room,
   show,
   WAITERS,
@@ -35,6 +35,8 @@ export interface AsyncScenario {
   setUp: (thread: JsThread) => unknown;
   /** Participants that block, as in the searches over states. Their indices come before those of the tasks. */
   programs?: Participant[];
+  /** Slots to each of which somebody comes who wants nothing, when who had it has died. */
+  newcomers?: number[];
   /** How many deaths there may be, and how many ends of a worker (which leaves its slot, and tells everybody). */
   kills?: number;
   ends?: number;
@@ -58,6 +60,7 @@ export class World {
   readonly state: number[];
   readonly slots: number;
   readonly objects: AsyncScenario['objects'];
+  readonly #core: Core;
   readonly #scenario: AsyncScenario;
   readonly #trace: string[] | undefined;
   readonly #blocked: Blocked[];
@@ -74,6 +77,7 @@ export class World {
   #steps = 0;
 
   constructor(
+    core: Core,
     scenario: AsyncScenario,
     automata: readonly Automaton[],
     chooser: Chooser,
@@ -82,6 +86,7 @@ export class World {
     trace: string[] | undefined,
   ) {
     this.chooser = chooser;
+    this.#core = core;
     this.#scenario = scenario;
     this.#trace = trace;
     this.slots = scenario.room.slots;
@@ -91,7 +96,7 @@ export class World {
     this.#ends = scenario.ends ?? 0;
     this.#blocked = automata.map((automaton, index) => new Blocked(this, index, automaton));
     for (const { participant, tid } of automata) if (!participant.joins) this.#register(participant.slot, tid);
-    let index = automata.length;
+    let index = scenario.programs?.length ?? 0;
     this.#threads = scenario.threads.map(({ slot, tasks }, i) => {
       this.#register(slot, 100 + slot);
       const waiter: Waiter = new Waiter(
@@ -125,10 +130,8 @@ export class World {
     return Math.min(this.state[HIGH_AT]!, this.slots);
   }
 
-  countDead(): number {
-    let dead = 0;
-    for (let slot = 0; slot < this.high; slot++) if (isGone(this.state[aliveAt(slot)]!)) dead++;
-    return dead;
+  get digestOfLiving(): number {
+    return this.#core.words.digestOfLiving(peek(this.state));
   }
 
   run(): string | undefined {
@@ -150,7 +153,10 @@ export class World {
   #unfinished(): boolean {
     return (
       this.#threads.some(({ dead, unfinished }) => !dead && unfinished > 0) ||
-      this.#blocked.some(({ dead, point }) => !dead && point.stage !== 'done')
+      this.#blocked.some(
+        ({ dead, point, automaton: { participant, start } }) =>
+          !dead && point.stage !== 'done' && !(participant.joins && point === start),
+      )
     );
   }
 
@@ -321,7 +327,7 @@ export class World {
       agent.dead = true;
       tids.add(agent.automaton.tid);
       this.dequeue(agent);
-      this.#scenario.died?.(this.state, agent.index);
+      if (!agent.automaton.participant.joins) this.#scenario.died?.(this.state, agent.index);
     }
     for (const thread of this.#threads) {
       if (thread.slot !== slot || thread.dead) continue;
@@ -398,11 +404,12 @@ export class World {
 /** The automata of the participants that block, and what is loaded, are made once. */
 export function schedules(build: (core: Core) => AsyncScenario, core: Core, change?: Change, flaw?: Flaw): Run {
   const scenario = build(core);
-  const automata = automataOf(scenario.programs ?? []);
+  const newcomers = (scenario.newcomers ?? []).map((slot) => ({ slot, joins: true, body: () => {} }));
+  const automata = automataOf([...(scenario.programs ?? []), ...newcomers]);
   const realms = scenario.threads.map(() => new Realm(scenario.room.slots, change));
   return (chooser, trace) => {
     try {
-      return new World(scenario, automata, chooser, realms, flaw, trace).run();
+      return new World(core, scenario, automata, chooser, realms, flaw, trace).run();
     } catch (error) {
       if (error instanceof Violation) return error.message;
       throw error;
