@@ -1,4 +1,4 @@
-/** Each has 1 or 2 MB of its own. */
+/** Each has some 3 MB of its own. */
 const MOST_SPARES = 16;
 
 /**
