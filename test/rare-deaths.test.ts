@@ -18,14 +18,7 @@ const BOUND = 2_000;
 
 const execLibrary = compile('exec.so', 'test/contract', ['exec.cc'], ['-shared', '-fPIC']);
 
-/** While a thread that is not the first one becomes the process, nothing is to be found in /proc for a moment. */
-const isExec = (pid: number): boolean => {
-  try {
-    return readFileSync(`/proc/${pid}/comm`, 'utf8').trim() === 'sleep';
-  } catch {
-    return false;
-  }
-};
+const isExec = (pid: number): boolean => readFileSync(`/proc/${pid}/comm`, 'utf8').trim() === 'sleep';
 
 const ways: [title: string, end: (victim: Actor) => unknown, exit?: { code: number | null; signal: string | null }][] =
   [
@@ -136,7 +129,9 @@ describe('what is no death of the thread that holds, or looks like none', () => 
   /** Calls execve in a worker thread of the victim, which has opened the lock, and perhaps holds it. */
   const execInWorker = (victim: Actor, lock: Lock, holds: boolean): Promise<void> =>
     victim.run(
-      ({ require }, library, handle, holds) => {
+      async ({ fs, require }, library, handle, holds) => {
+        // While a thread is in execve no other can begin: one of libuv's pool that could not would abort the process.
+        await fs.promises.access('/');
         const { Worker } = require('node:worker_threads') as typeof import('node:worker_threads');
         const worker = new Worker(
           `const { parentPort, workerData: [library, handle, holds] } = require('node:worker_threads');
