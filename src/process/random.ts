@@ -40,8 +40,8 @@ export function renewRandomness(math: { random(): number } = Math): void {
   math.random = lazily();
   const { moduleLoadList } = process as unknown as { moduleLoadList?: string[] };
   // Nothing was made ahead by a module that nobody has loaded, and loading it would take longer than the fork.
-  if (math !== Math) return;
-  if (moduleLoadList && !moduleLoadList.includes('NativeModule internal/crypto/random')) return;
+  const isLoaded = moduleLoadList?.includes('NativeModule internal/crypto/random') ?? true;
+  if (math !== Math || !isLoaded) return;
   const { randomInt, randomUUID } = process.getBuiltinModule('node:crypto');
   for (let i = 0; i <= UUIDS_AHEAD; i++) randomUUID();
   for (let i = 0; i <= INTS_AHEAD; i++) randomInt(2);

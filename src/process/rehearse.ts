@@ -29,6 +29,7 @@ export function rehearse(): void {
   const getters = process as unknown as { _exiting: boolean };
   void [process.exitCode, getters._exiting];
   rehearseExit();
+  rehearseCode();
 }
 
 /** Where Node's function begins with a step that can be kept from being done, and is nobody else's. */
@@ -52,6 +53,20 @@ function rehearseExit(): void {
     delete (process as { off?: unknown }).off;
   }
   for (const listener of (process as EventEmitter).listeners('removeListener')) {
-    if (listener.name === 'stopListeningIfSignal') listener('', nothing); // Node's own: that is no signal
+    if (LISTENER.test(String(listener))) listener('', nothing);
   }
+}
+
+/** Node's own, which do nothing when it is for no event that they know. */
+const LISTENER = /^function stopListeningIfSignal\(|^\(eventName\) => \{\s*if \(eventName === 'multipleResolves'\)/;
+
+const SETTER = /^set\(code\) \{\s*if \(code !== null && code !== undefined\)/;
+
+/** As `process.exit(code)` does: sets the exit code, and here takes that back. */
+function rehearseCode(): void {
+  const { get, set } = Object.getOwnPropertyDescriptor(process, 'exitCode') ?? {};
+  if (!set || !SETTER.test(String(set))) return;
+  const code: unknown = get?.call(process);
+  set.call(process, 0);
+  set.call(process, code);
 }

@@ -12,12 +12,13 @@ describe.each([
 ])('the parent (%s)', (_, execArgv) => {
   test.each([
     ['as Node made it', false],
-    ['whose functions the program has replaced', true],
+    ['whose functions the program has replaced, and that has an exit code', true],
   ])('has its process object after a fork as before, %s', async (_title, replaced) => {
     const { printed, stderr, code } = await script(
       ({ forklock, print }, replaced) => {
         let called = 0;
         if (replaced) {
+          process.exitCode = 5;
           const { off } = process;
           process.off = ((...args: Parameters<typeof off>) => {
             called++;
@@ -28,6 +29,7 @@ describe.each([
           own: Object.getOwnPropertyNames(process).sort(),
           off: process.off,
           exit: process.exit,
+          code: process.exitCode,
           listeners: process.eventNames().map((name) => [String(name), process.listeners(name as 'exit').length]),
         });
         const before = look();
@@ -35,17 +37,20 @@ describe.each([
         if (pid === 0) process.exit(7);
         const after = look();
         print([forklock.waitpid(pid)!.exitCode, after.off === before.off, after.exit === before.exit, called]);
+        print([before.code ?? null, after.code ?? null]);
         print([before.own, after.own, before.listeners, after.listeners]);
       },
       [replaced] as const,
       { execArgv },
     );
-    expect({ stderr, code }).toEqual({ stderr: '', code: 0 });
-    const [facts, [ownBefore, own, listenersBefore, listeners]] = printed as [
+    expect({ stderr, code }).toEqual({ stderr: '', code: replaced ? 5 : 0 });
+    const [facts, codes, [ownBefore, own, listenersBefore, listeners]] = printed as [
+      unknown,
       unknown,
       [Names, Names, Listeners, Listeners],
     ];
     expect(facts).toEqual([7, true, true, 0]);
+    expect(codes).toEqual(replaced ? [5, 5] : [null, null]);
     expect(own).toEqual(ownBefore);
     // forklock's own, which ends the children that are to end with this process
     expect(listeners).toEqual(listenersBefore.map(([name, n]) => [name, name === 'exit' ? n + 1 : n]));
