@@ -21,6 +21,7 @@
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
+#include <new>
 
 #ifndef PR_GET_TID_ADDRESS
 #define PR_GET_TID_ADDRESS 40
@@ -63,10 +64,15 @@ struct Parked {
   void* robust = nullptr;
   size_t robust_bytes = 0;
   char name[16] = {};
-  void* specific[PTHREAD_KEYS_MAX];
-
   // Written in the child before the thread is continued.
   bool continued = false;
+
+  // Thread-specific data. Of these two only what is used is ever touched: each page is one more to copy at a fork.
+  uint32_t specifics = 0;
+  struct {
+    pthread_key_t key;
+    void* value;
+  } specific[PTHREAD_KEYS_MAX];
   alignas(16) char scratch[kScratch];
 };
 
@@ -100,9 +106,7 @@ void take_up(Parked* self) {
   }
   prctl(PR_SET_NAME, self->name);
   // glibc's fork empties the thread-specific data of all other threads, which it takes for dead.
-  for (pthread_key_t key = 0; key < PTHREAD_KEYS_MAX; key++) {
-    if (self->specific[key] != nullptr) pthread_setspecific(key, self->specific[key]);
-  }
+  for (uint32_t i = 0; i < self->specifics; i++) pthread_setspecific(self->specific[i].key, self->specific[i].value);
   pthread_setspecific(end_key, self);
 }
 
@@ -114,7 +118,10 @@ void stop_here(Parked* self, uint32_t go, const ucontext_t* interrupted) {
   prctl(PR_GET_TID_ADDRESS, &self->tid_address);
   syscall(SYS_get_robust_list, 0, &self->robust, &self->robust_bytes);
   prctl(PR_GET_NAME, self->name);
-  for (pthread_key_t key = 0; key < PTHREAD_KEYS_MAX; key++) self->specific[key] = pthread_getspecific(key);
+  for (pthread_key_t key = 0; key < PTHREAD_KEYS_MAX; key++) {
+    void* value = pthread_getspecific(key);
+    if (value != nullptr) self->specific[self->specifics++] = {key, value};
+  }
   getcontext(&self->here);  // comes back a second time, in the child
   if (self->continued) {
     take_up(self);
@@ -168,6 +175,19 @@ std::map<pid_t, bool>& masks() {
   return known;
 }
 
+// Records of earlier attempts. Freed, they would be written to, and so copied, once more after the fork.
+std::vector<std::unique_ptr<Parked>>& unused() {
+  static std::vector<std::unique_ptr<Parked>> records;
+  return records;
+}
+
+std::unique_ptr<Parked> make_record() {
+  if (unused().empty()) return std::unique_ptr<Parked>(new Parked);  // make_unique would write zeros over all of its stack
+  Parked* const again = unused().back().release();
+  unused().pop_back();
+  return std::unique_ptr<Parked>(new (again) Parked);
+}
+
 timespec in_ns(long ns) { return {ns / 1000000000, ns % 1000000000}; }
 
 long now_ns() {
@@ -212,7 +232,14 @@ const char* why_no_helpers() {
 }
 
 Helpers::Helpers() = default;
-Helpers::~Helpers() = default;
+Helpers::~Helpers() { forget_all(); }
+
+void Helpers::forget_all() {
+  for (auto& thread : threads_) {
+    if (thread != nullptr) unused().push_back(std::move(thread));  // else it is with a thread of this child
+  }
+  threads_.clear();
+}
 
 bool Helpers::park(int patience, std::string* reason) {
   if (why_no_helpers() != nullptr) {
@@ -240,10 +267,10 @@ bool Helpers::park(int patience, std::string* reason) {
 }
 
 bool Helpers::look() {
-  threads_.clear();
+  forget_all();
   bool all_asleep = true;
   for (const pid_t tid : other_threads()) {
-    std::unique_ptr<Parked> thread(new Parked);  // make_unique would write zeros over all of its stack
+    std::unique_ptr<Parked> thread = make_record();
     thread->tid = tid;
     if (read_sleep(tid, &thread->sleep)) thread->role = role_of(thread->sleep);
     all_asleep = all_asleep && thread->role != Role::kBusy;

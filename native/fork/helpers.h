@@ -55,6 +55,7 @@ class Helpers {
     pid_t tid = 0;
   };
 
+  void forget_all();
   bool look();
   void stop_all();
   bool is_quiet();

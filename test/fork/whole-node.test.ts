@@ -334,7 +334,6 @@ const abilities: [title: string, body: Body, expected: unknown[]][] = [
       const { port1, port2 } = new MessageChannel();
       const message = new Promise((resolve) => port2.once('message', resolve));
       port1.postMessage({ a: [1] });
-      const beat = setInterval(() => {}, 1);
       print([slept, await value, await message]);
       clearInterval(beat);
       port1.close();
@@ -358,7 +357,7 @@ const abilities: [title: string, body: Body, expected: unknown[]][] = [
         const signal = AbortSignal.timeout(10);
         signal.onabort = () => resolve(signal.reason.name);
       });
-      clearInterval(beat);
+      while (delay.count === 0) await new Promise((resolve) => setTimeout(resolve, 1));
       delay.disable();
       print([
         stored,
