@@ -334,6 +334,7 @@ const abilities: [title: string, body: Body, expected: unknown[]][] = [
       const { port1, port2 } = new MessageChannel();
       const message = new Promise((resolve) => port2.once('message', resolve));
       port1.postMessage({ a: [1] });
+      const beat = setInterval(() => {}, 1);
       print([slept, await value, await message]);
       clearInterval(beat);
       port1.close();
@@ -357,7 +358,8 @@ const abilities: [title: string, body: Body, expected: unknown[]][] = [
         const signal = AbortSignal.timeout(10);
         signal.onabort = () => resolve(signal.reason.name);
       });
-      while (delay.count === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+      while (delay.count === 0) await new Promise((resolve) => setTimeout(resolve, 1)); // the first delay is between two looks
+      clearInterval(beat);
       delay.disable();
       print([
         stored,
