@@ -38,7 +38,7 @@ export function argumentsToFork(): string[] {
 
 /** The environment in which a node can start: without a debugger's port, which is taken. */
 export function startingEnvironment(env: string): string[] {
-  return variablesOf(env).map((variable) =>
-    variable.startsWith('NODE_OPTIONS=') ? variable.replace(/(^|[\s=])--(inspect|debug-port)\S*/g, '$1') : variable,
+  return Object.entries(variablesOf(env)).map(([name, value]) =>
+    name === 'NODE_OPTIONS' ? `${name}=${value.replace(/(^|\s)--(inspect|debug-port)\S*/g, '$1')}` : `${name}=${value}`,
   );
 }

@@ -1,26 +1,21 @@
-/** The environment as one text, which is less to send, and to compare, than an object: `NAME=value` and a NUL each. */
+/** The environment as one text: less to send, and to compare, than an object. */
 export function environment(): string {
-  let text = '';
-  for (const [name, value] of Object.entries(process.env)) text += `${name}=${value}\0`;
-  return text;
+  return JSON.stringify(process.env);
 }
 
-/** `NAME=value` each. */
-export function variablesOf(text: string): string[] {
-  return text.split('\0').slice(0, -1);
+/** By name. */
+export function variablesOf(text: string): Record<string, string> {
+  return JSON.parse(text);
 }
 
-/** What this process was given last. A fork server runs no code of anybody between its rehearsal and its children. */
-let given: string | undefined;
-
+/** Makes it that of this process. What the fork server was started with is that of most of its processes already. */
 export function setEnvironment(text: string): void {
-  if (text === given) return;
-  given = text;
-  const env = new Map<string, string>();
-  for (const variable of variablesOf(text)) {
-    const at = variable.indexOf('=');
-    env.set(variable.slice(0, at), variable.slice(at + 1));
+  if (text === environment()) return;
+  const env = variablesOf(text);
+  for (const name of Object.keys(process.env)) {
+    if (!Object.hasOwn(env, name)) delete process.env[name];
   }
-  for (const name of Object.keys(process.env)) if (!env.has(name)) delete process.env[name];
-  for (const [name, value] of env) if (process.env[name] !== value) process.env[name] = value;
+  for (const [name, value] of Object.entries(env)) {
+    if (process.env[name] !== value) process.env[name] = value;
+  }
 }

@@ -149,3 +149,40 @@ describe.each(METHODS)('%s', (method) => {
     expect(printed).toEqual([7, 7, 7]);
   });
 });
+
+// A worker's environment is its own, and may hold what that of a process cannot.
+test.each([['spawn'], ['forkserver']] as const)(
+  'a worker thread gives its children its environment, cut where that of a process ends: %s',
+  async (method) => {
+    const { printed, stderr, code } = await script(
+      ({ Worker }, method, url) => {
+        const source = `
+        const { env } = process;
+        env.FORKLOCK_CUT = 'all\\0FORKLOCK_SMUGGLED=1';
+        env['FORKLOCK_A=B'] = 'c';
+        env.FORKLOCK_EMPTY = '';
+        env.FORKLOCK_LINES = 'é\\n="2"';
+        import('forklock').then(({ getContext }) => {
+          const { Process } = getContext('${method}');
+          for (let i = 0; i < 2; i++) {
+            const p = new Process({ target: ['${url}', 'facts'] });
+            p.start();
+            p.join();
+          }
+        });`;
+        new Worker(source, { eval: true, env: { PATH: process.env.PATH } });
+      },
+      [method, TARGETS] as const,
+    );
+    expect({ stderr, code }).toEqual({ stderr: '', code: 0 });
+    expect(printed).toHaveLength(2);
+    for (const { env } of printed) {
+      expect(env).toEqual({
+        PATH: process.env.PATH,
+        FORKLOCK_CUT: 'all',
+        FORKLOCK_EMPTY: '',
+        FORKLOCK_LINES: 'é\n="2"',
+      });
+    }
+  },
+);
