@@ -79,7 +79,9 @@ abstract class Elements<T extends TypeName> extends SharedObject implements Iter
   /**
    * A real typed array over the shared memory, for plain element access and everything that takes one (of `bool`: a
    * `Uint8Array` of 0 and 1). Nothing is checked, locked or ordered through it. It keeps the memory
-   * while it lives (a `subarray` of it does not), but not after `close()`.
+   * while it lives (a `subarray` of it does not), but not after `close()`. `Atomics` work on it between processes, but for
+   * `Atomics.wait`, `waitAsync` and `notify`: V8 keeps their waiters by buffer, and each opening of a handle has a buffer
+   * of its own. To wait, use an Event, a Condition or a Semaphore.
    */
   get view(): ViewOf<T> {
     if (this.cell.closed) this.cell.m.load(0); // throws

@@ -82,7 +82,10 @@ export class SharedMemory {
     return true;
   }
 
-  /** The bytes. Error: `ERR_FORKLOCK_CLOSED`. */
+  /**
+   * The bytes. `Atomics.wait`, `waitAsync` and `notify` reach only those who have this very buffer, not who has opened the
+   * block again, in a worker or another process: V8 keeps their waiters by buffer. Error: `ERR_FORKLOCK_CLOSED`.
+   */
   get buffer(): SharedArrayBuffer {
     if (!this.#buffer) throw new ClosedError('this SharedMemory');
     return this.#buffer;
