@@ -7,6 +7,7 @@
 //
 //   node examples/cron-once.mjs
 import { fork } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { Lock } from 'forklock';
 
@@ -27,8 +28,8 @@ async function job(name) {
 }
 
 async function main() {
-  // The process id is in the name so that two demonstrations at once don't disturb each other.
-  const name = `forklock-example/cron-once-${process.pid}`;
+  // A name of its own, so that two demonstrations at once, or one that was killed, don't disturb each other.
+  const name = `forklock-example/cron-once-${randomUUID()}`;
   process.on('exit', () => console.log(`the name is removed: ${Lock.unlink(name)}`));
 
   const jobs = await startAtOnce(4, name);

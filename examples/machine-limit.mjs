@@ -5,6 +5,7 @@
 //
 //   node examples/machine-limit.mjs
 import { fork } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { RawArray, Semaphore } from 'forklock';
 
@@ -41,8 +42,8 @@ async function hold(name) {
 }
 
 async function main() {
-  // The process id is in the name so that two demonstrations at once don't disturb each other.
-  const name = `forklock-example/machine-limit-${process.pid}`;
+  // A name of its own, so that two demonstrations at once, or one that was killed, don't disturb each other.
+  const name = `forklock-example/machine-limit-${randomUUID()}`;
   process.on('exit', () => console.log(`the name is removed: ${Semaphore.unlink(name)}`));
 
   const seen = new RawArray('int32', 1 + JOBS); // how many are at work now, then what each job saw

@@ -8,6 +8,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { decode, encode } from '../dist/channel/codec.js';
 import * as forklock from '../dist/index.js';
 import { native } from '../dist/native.js';
+import { own } from './support/own.js';
 
 /** Values with forklock objects in them, to bytes and back. The codec is internal: its modules are used one by one. */
 
@@ -361,7 +362,7 @@ describe('forklock objects come back as the same objects', () => {
   });
 
   test('named objects come back under their names', () => {
-    const name = `codec-${process.pid}`;
+    const name = own();
     const lock = new Lock({ name });
     const condition = new Condition(lock, { name: `${name}-condition` });
     try {

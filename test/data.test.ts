@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { type Actor, type Mode, PROCESSES } from './support/actor.js';
 import { METHODS } from './support/processes.js';
 import { useTroupe } from './support/stage.js';
+import { freshName } from './support/subjects.js';
 
 const troupe = useTroupe();
 
@@ -139,7 +140,7 @@ describe('Value', () => {
   });
 
   test('a named one keeps its element, and a name of another type or lock is a conflict', () => {
-    const name = `test/value/${process.pid}`;
+    const name = freshName();
     const lockName = `${name}/lock`;
     try {
       const first = new Value('int32', 7, { name });
@@ -299,7 +300,7 @@ describe('Array', () => {
   );
 
   test('a named one keeps its elements; another length or type is a conflict', () => {
-    const name = `test/array/${process.pid}`;
+    const name = freshName();
     try {
       const array = new RawArray('int32', [1, 2, 3], { name });
       expect([...new RawArray('int32', 3, { name })]).toEqual([1, 2, 3]);

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { startGroup } from './support/group.js';
+import { isRunning } from './support/processes.js';
 
 const folder = new URL('../examples/', import.meta.url);
 
@@ -22,15 +23,6 @@ function start(name: string, args: readonly string[] = []) {
 
 function run(name: string, ...args: string[]) {
   return start(name, args).end();
-}
-
-/** Not, when it is a zombie whose parent has died, and which init has yet to reap. */
-function isRunning(pid: string): boolean {
-  try {
-    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'latin1'));
-  } catch {
-    return false;
-  }
 }
 
 test('every example is tested here', () => {
@@ -166,7 +158,7 @@ test('prefork-server: several processes answer at one port, no request is lost, 
   const { lines, stderr } = await end();
   expect(lines.at(-1)).toBe(`${numbers.length} requests were answered`);
   expect(stderr).toBe('');
-  for (const pid of pids) expect(isRunning(pid!)).toBe(false);
+  for (const pid of pids) expect(isRunning(Number(pid))).toBe(false);
 });
 
 test('prefork-server: when it is killed, those who answer end too', async () => {
@@ -209,7 +201,7 @@ test('daemon: it is gone when its parent has ended, also by SIGKILL', async () =
   const pids = [lines[0], lines[2]].map((line) => line!.match(/^ {2}daemon (\d+) works for process \d+$/)![1]);
   expect(lines[1]).toBe('its parent ends by itself (exit code 0): the daemon is gone');
   expect(lines[3]).toBe('its parent is killed (exit code -9): the daemon is gone');
-  for (const pid of pids) expect(isRunning(pid!)).toBe(false);
+  for (const pid of pids) expect(isRunning(Number(pid))).toBe(false);
 });
 
 test('subclass: each process does its part, and the sum is right', async () => {

@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { Lock } from 'forklock';
 import { describe, expect, test } from 'vitest';
 import { startGroup } from './support/group.js';
@@ -29,14 +29,23 @@ function startThere(last: number, ...programs: string[]) {
   });
 }
 
+/** An id that nobody has here. Ids are given out in order: those behind the last one come again when all others have. */
+function lateId(): number {
+  const last = spawnSync('true').pid;
+  const most = Number(readFileSync('/proc/sys/kernel/pid_max', 'latin1'));
+  for (let back = 100; ; back++) {
+    const id = last - back > 1000 ? last - back : last - back + most - 1000;
+    if (!existsSync(`/proc/${id}`)) return id;
+  }
+}
+
 const KILL = "process.kill(process.pid, 'SIGKILL')";
 
 describe.runIf(canChoose)('an owner', () => {
   test("in another PID namespace is not taken for dead where its thread id is nobody's; its death is noticed", async () => {
     const name = freshName();
-    // Pids are given out in order: it will be some time before this one comes here.
     const { child, ended } = startThere(
-      ((spawnSync('true').pid + 10_000) % 30_000) + 300,
+      lateId() - 1,
       `new Lock({ name: '${name}' }).acquire(); process.stdin.once('data', () => ${KILL}); console.log(process.pid);`,
     );
     const [tid] = await once(child.stdout, 'data');

@@ -3,14 +3,14 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { SharedMemory } from 'forklock';
 import { afterEach, describe, expect, test } from 'vitest';
 import { PROCESSES } from './support/actor.js';
+import { own } from './support/own.js';
 import { useTroupe } from './support/stage.js';
 
 const troupe = useTroupe();
 
-let last = 0;
 const names: string[] = [];
 const newName = (): string => {
-  const name = `forklock-test-${process.pid}-${++last}`;
+  const name = own();
   names.push(name);
   return name;
 };

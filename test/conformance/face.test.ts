@@ -2,6 +2,7 @@ import { readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { own } from '../support/own.js';
 import { inEveryVariant, lockScene, useTroupe } from '../support/stage.js';
 import { type Party, subjects } from '../support/subjects.js';
 import { until } from '../support/time.js';
@@ -206,7 +207,7 @@ for (const subject of subjects) {
     test('a counter that it protects is exact', async () => {
       const { a, b, c, face } = await lockScene(troupe, variant, subject);
       const each = variant.form === 'sync' ? 400 : 250;
-      const path = join(tmpdir(), `forklock-counter-${process.pid}`);
+      const path = join(tmpdir(), own());
       await writeFile(path, new Uint8Array(4));
       try {
         const parties = [a, b, c];

@@ -189,7 +189,7 @@ for (const { title, cls, args, options } of constructions) {
         changed(2, '0.0.0.00000000000000000000000000000000'),
         changed(2, `${process.pid}.0.1.00000000000000000000000000000000`),
         changed(2, '4294967295.4.2.00000000000000000000000000000000'),
-        changed(2, '@no-such-name'),
+        changed(2, `@${encodeURIComponent(freshName())}`),
         changed(2, '@../../etc/passwd'),
         changed(2, '@%2E%2E'),
         changed(2, '@..'),

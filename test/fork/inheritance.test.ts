@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { ALONE } from '../support/forked.js';
+import { own } from '../support/own.js';
 import { program } from '../support/program.js';
 import { script } from '../support/script.js';
 
@@ -567,7 +568,7 @@ describe('standard input', () => {
   });
 
   test("is the parent's when the parent reads it, and does not keep the child alive", async () => {
-    const go = join(tmpdir(), `forklock-test-${process.pid}`);
+    const go = join(tmpdir(), own());
     const { printed, stderr, code } = await script(
       async ({ forklock, fs, print }, go) => {
         const parent = process.pid;

@@ -1,5 +1,8 @@
-import { describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test } from 'vitest';
 import { program as run } from '../support/program.js';
+import { cleanUp, freshName } from '../support/subjects.js';
+
+afterEach(cleanUp);
 
 const ended = { exitCode: 0, signal: null };
 
@@ -483,7 +486,7 @@ describe('objects of a parent and its child', () => {
   });
 
   test('named ones are found by both', async () => {
-    const name = `fork-test-${process.pid}-${Date.now()}`;
+    const name = freshName();
     const { printed, stderr } = await program(`
       const name = '${name}';
       const before = new Lock({ name });

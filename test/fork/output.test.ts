@@ -1,8 +1,11 @@
 import { execFile } from 'node:child_process';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { inChild } from '../support/forked.js';
+import { own } from '../support/own.js';
 import { script } from '../support/script.js';
 
 const MEGABYTE = 1 << 20;
@@ -12,11 +15,12 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 async function throughSlowPipe(source: string): Promise<string> {
   const reader = 'read line <&3; cat';
   const command = `mkfifo "$0.fifo" && exec 3<>"$0.fifo" && rm "$0.fifo" && exec "$1" --input-type=module -e "$2" 3>&3 | (${reader})`;
-  const { stdout } = await promisify(execFile)(
-    'sh',
-    ['-c', command, `/tmp/forklock-test-${process.pid}-${Math.random()}`, process.execPath, source],
-    { cwd: root, maxBuffer: 64 * MEGABYTE, timeout: 20_000, killSignal: 'SIGKILL' },
-  );
+  const { stdout } = await promisify(execFile)('sh', ['-c', command, join(tmpdir(), own()), process.execPath, source], {
+    cwd: root,
+    maxBuffer: 64 * MEGABYTE,
+    timeout: 20_000,
+    killSignal: 'SIGKILL',
+  });
   return stdout;
 }
 

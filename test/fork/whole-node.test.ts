@@ -89,7 +89,7 @@ const abilities: [title: string, body: Body, expected: unknown[]][] = [
       const net = require('node:net') as typeof import('node:net');
       const dgram = require('node:dgram') as typeof import('node:dgram');
       const { once } = require('node:events') as typeof import('node:events');
-      const path = `\0forklock-${process.pid}-${Date.now()}`;
+      const path = `\0forklock-${globalThis.crypto.randomUUID()}`;
       const server = net.createServer((socket) => socket.end('unix')).listen(path);
       await once(server, 'listening');
       const [data] = await once(net.connect(path), 'data');

@@ -1,6 +1,7 @@
 // Whatever a caller gives: handles, names and arguments, at random by fast-check. `inputs.mjs [--seed n] [--runs n] [--seconds n]`.
 // Each is done, or refused by an error with a code. Nothing blocks, no file is made outside of the directory, no descriptor is
 // left. A failure is printed with its seed and the least input that shows it.
+import { randomUUID } from 'node:crypto';
 import { fstatSync, lstatSync, readdirSync, readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import fc from 'fast-check';
@@ -69,7 +70,8 @@ const NAMES = Object.keys(CLASSES);
 const make = (name) => new forklock[name](...CLASSES[name]);
 
 const kept = NAMES.map(make);
-const named = new forklock.Lock({ name: `fuzz-${process.pid}` });
+const ownName = `fuzz-${randomUUID()}`;
+const named = new forklock.Lock({ name: ownName });
 const handles = [...kept.map((object) => object.handle), named.handle, new forklock.Condition(named).handle];
 
 const anyText = fc.oneof(
@@ -99,7 +101,7 @@ const number = fc.oneof(
 const part = fc.oneof(
   number.map(String),
   anyText,
-  fc.constantFrom(String(process.pid), '@', '@..', '@%2E%2E', `@fuzz-${process.pid}`),
+  fc.constantFrom(String(process.pid), '@', '@..', '@%2E%2E', `@${ownName}`),
 );
 
 /** A good handle of which a field, or some characters, are others. */
@@ -395,6 +397,6 @@ if (left > 3) {
   wrong++;
   console.error(`${left} descriptors are left`);
 }
-forklock.Lock.unlink(`fuzz-${process.pid}`);
+forklock.Lock.unlink(ownName);
 console.log(JSON.stringify({ rounds, wrong }));
 process.exit(wrong === 0 ? 0 : 1);

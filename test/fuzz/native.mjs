@@ -2,7 +2,8 @@
 // inputs that reach new code; without it, or with --random, with the C++ compiler there is and inputs at random
 // (test/hostile/segments.test.ts does so for a few seconds). Under AddressSanitizer and UBSan either way.
 import { spawnSync } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
+import { randomUUID } from 'node:crypto';
+import { mkdirSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
@@ -22,8 +23,8 @@ const clang = !options.random && spawnSync('clang++', ['--version']).status === 
 const sources = ['futex', 'memory', 'participant', 'proc', 'robust', 'waiter'].map(
   (name) => `../../../native/${name}.cc`,
 );
-// Others may build or run the other one meanwhile.
-const program = clang ? 'build/segments' : 'build/segments-random';
+// Others may build or run one meanwhile.
+const program = `build/${clang ? 'segments' : 'segments-random'}-${randomUUID()}`;
 const flags = ['-std=c++17', '-g', '-O1', '-pthread', '-fno-sanitize-recover=all', '-o', program];
 const [compiler, ...how] = clang
   ? ['clang++', '-fsanitize=fuzzer,address,undefined', 'segments.cc']
@@ -37,6 +38,8 @@ function run(command, args) {
     process.exit(1);
   }
 }
+
+process.on('exit', () => rmSync(`${here}${program}`, { force: true }));
 
 if (!clang) console.log(`${options.random ? '' : 'There is no clang++: '}random inputs without coverage.`);
 run(compiler, [...flags, ...how, 'stub.cc', ...sources]);

@@ -3,6 +3,7 @@
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { ownShm } from '../programs/own-shm.mjs';
 
 const { values: options } = parseArgs({
   options: {
@@ -23,12 +24,15 @@ const kinds = {
   messages: ['../programs/codec-fuzz.mjs', seed, String(MESSAGES * Number(part))],
 };
 
+/** Names at random may be somebody's. */
+const [command, ...before] = [...(ownShm('1g') ?? []), process.execPath];
+
 console.log(`seed ${seed}, ${part} s each`);
 const failed = [];
 for (const [title, [file, ...args]] of Object.entries(kinds)) {
   console.log(`-- ${title}`);
   const program = fileURLToPath(new URL(file, import.meta.url));
-  const { status } = spawnSync(process.execPath, ['--expose-gc', '--no-warnings', program, ...args], {
+  const { status } = spawnSync(command, [...before, '--expose-gc', '--no-warnings', program, ...args], {
     stdio: 'inherit',
   });
   if (status !== 0) failed.push(title);

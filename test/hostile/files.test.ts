@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, chownSync, closeSync, ftruncateSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import * as forklock from 'forklock';
 import { afterEach, describe, expect, onTestFinished, test } from 'vitest';
+import { own, stranger } from '../support/own.js';
 import { program } from '../support/program.js';
 import { script } from '../support/script.js';
 import { cleanUp, freshName } from '../support/subjects.js';
@@ -12,7 +13,6 @@ afterEach(cleanUp);
 
 const directory = `/dev/shm/forklock-${process.geteuid?.() ?? 0}`;
 const isRoot = process.geteuid?.() === 0;
-const NOBODY = 65_534;
 if (!isRoot) console.log('Files of, and access by, other users: skipped, because this is not root');
 
 describe('a block of SharedMemory', () => {
@@ -20,9 +20,8 @@ describe('a block of SharedMemory', () => {
   afterEach(() => {
     for (const file of files.splice(0)) rmSync(file, { force: true, recursive: true });
   });
-  let blocks = 0;
   function block(): { name: string; file: string } {
-    const name = `forklock-test-${process.pid}-${blocks++}`;
+    const name = own();
     const file = `/dev/shm/${name}`;
     writeFileSync(file, Buffer.alloc(100), { mode: 0o600 });
     files.push(file);
@@ -31,7 +30,8 @@ describe('a block of SharedMemory', () => {
 
   test.runIf(isRoot)('that belongs to somebody else is refused', () => {
     const { name, file } = block();
-    chownSync(file, NOBODY, NOBODY);
+    const uid = stranger();
+    chownSync(file, uid, uid);
     expect(() => new forklock.SharedMemory({ name })).toThrow(expect.objectContaining({ reason: 'EPERM' }));
   });
 
@@ -99,7 +99,7 @@ describe('a file that somebody makes shorter', () => {
       print(attempt(() => fs.ftruncateSync(fd, 0)));
       print(attempt(() => fs.truncateSync('/proc/self/fd/' + fd, 4096)));
       print(lock.tryAcquire());
-      const file = '/dev/shm/forklock-unsealed-' + process.pid;
+      const file = '/dev/shm/${own()}';
       fs.writeFileSync(file, fs.readFileSync('/proc/self/fd/' + fd), { mode: 0o600 });
       const copy = fs.openSync(file, 'r+');
       const { ino } = fs.fstatSync(copy);
@@ -163,9 +163,10 @@ test.runIf(isRoot)('another user can open nothing, by handle or name, of any cla
       named: string,
       directory: string,
       block: string,
+      uid: number,
     ) => {
-      process.setgid?.(65_534);
-      process.setuid?.(65_534);
+      process.setgid?.(uid);
+      process.setuid?.(uid);
       const attempt = (fn: () => unknown): unknown => {
         try {
           fn();
@@ -188,14 +189,14 @@ test.runIf(isRoot)('another user can open nothing, by handle or name, of any cla
       // What this user could do to root: plant a block under a name.
       fs.writeFileSync(`/dev/shm/${block}-planted`, Buffer.alloc(100));
       fs.chmodSync(`/dev/shm/${block}-planted`, 0o666);
-      fs.rmdirSync('/dev/shm/forklock-65534');
     },
-    [handles, name, String(named.handle), directory, String(block.name)] as [
+    [handles, name, String(named.handle), directory, String(block.name), stranger()] as [
       [string, string][],
       string,
       string,
       string,
       string,
+      number,
     ],
   );
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });

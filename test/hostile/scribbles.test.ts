@@ -1,7 +1,10 @@
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test } from 'vitest';
 import { program } from '../support/program.js';
+import { cleanUp, freshName } from '../support/subjects.js';
+
+afterEach(cleanUp);
 
 /**
  * Shared memory is input too. Each text runs in a process of its own with `poke(word, value)` at hand, which writes to the
@@ -28,7 +31,7 @@ const load = async (ms) => {
 `;
 
 const victim = (source: string, deadline = 15_000) =>
-  program(prelude + source, { deadline, execArgv: ['--no-warnings'] });
+  program(`const name = '${freshName()}';${prelude}${source}`, { deadline, execArgv: ['--no-warnings'] });
 
 const fine = { code: 0, signal: null, stderr: '' };
 
@@ -37,7 +40,6 @@ describe('the list of robust words, whose entries are in shared memory', () => {
 
   test('is not believed when another segment is joined and left, nor at the end', async () => {
     const { printed, ...end } = await victim(`
-      const name = 'hostile-' + process.pid;
       new Lock({ name }).close();
       ${garbage}
       for (let i = 0; i < 3; i++) {
@@ -54,7 +56,6 @@ describe('the list of robust words, whose entries are in shared memory', () => {
 
   test('is not believed when the damaged segment is left', async () => {
     const { printed, ...end } = await victim(`
-      const name = 'hostile-' + process.pid;
       for (let i = 0; i < 3; i++) {
         const lock = new Lock({ name });
         const file = fs.openSync('/proc/self/fd/' + lock.cell.segment.fd, 'r+');
@@ -92,7 +93,6 @@ describe('the list of robust words, whose entries are in shared memory', () => {
     async (form) => {
       const { printed, ...end } = await victim(`
       const { spawn } = require('node:child_process');
-      const name = 'hostile-' + process.pid;
       const lock = new Lock({ name });
       const source = \`
         import { Lock } from 'forklock';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { isThere, METHODS, TARGETS } from '../support/processes.js';
+import { isOver, METHODS, TARGETS } from '../support/processes.js';
 import { type ScriptScope, script } from '../support/script.js';
 
 /**
@@ -198,6 +198,6 @@ test('a daemon that a worker started ends with the process, and not with the wor
     [true, true],
   ]);
   for (const pid of [pid1, pid2]) {
-    await expect.poll(() => isThere(pid), { timeout: 5_000, interval: 5 }).toBe(false);
+    await isOver(pid);
   }
 });

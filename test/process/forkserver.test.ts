@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { isThere, TARGETS } from '../support/processes.js';
+import { isOver, TARGETS } from '../support/processes.js';
 import { script } from '../support/script.js';
 
 const scratch = mkdtempSync(join(tmpdir(), 'forklock-test-'));
@@ -23,7 +23,7 @@ test('one server serves all processes, and ends with its client', async () => {
   expect(stderr).toBe('');
   const servers = new Set(printed.slice(0, 3).map(({ ppid }) => ppid));
   expect(servers.size).toBe(1);
-  await expect.poll(() => isThere([...servers][0]), { timeout: 5_000, interval: 5 }).toBe(false);
+  await isOver([...servers][0]);
 });
 
 test.each(['SIGKILL', 'SIGTERM', 'SIGABRT'] as const)(
@@ -50,7 +50,7 @@ test.each(['SIGKILL', 'SIGTERM', 'SIGABRT'] as const)(
       [TARGETS, signal] as const,
     );
     for (const pid of printed[0]) {
-      await expect.poll(() => isThere(pid), { timeout: 5_000, interval: 5 }).toBe(false);
+      await isOver(pid);
     }
   },
 );

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { isThere, TARGETS } from '../support/processes.js';
+import { isOver, TARGETS } from '../support/processes.js';
 import { type ScriptResult, script } from '../support/script.js';
 
 /** Runs the source with a fork server that has a spare child, whose pid is there as `spare`. */
@@ -164,6 +164,6 @@ test.runIf(isX64)('it has no descriptor of the server, and ends with it', async 
   expect(two.map(withoutNumbers)).toEqual(one.map(withoutNumbers));
   expect(two.map(withoutNumbers)).not.toContain('socket:[]');
   for (const pid of [first, server, second]) {
-    await expect.poll(() => isThere(pid), { timeout: 5_000, interval: 5 }).toBe(false);
+    await isOver(pid);
   }
 });

@@ -120,12 +120,13 @@ describe.each(METHODS)('%s', (method) => {
   test('prints where the parent prints', async () => {
     const { printed, stderr } = await script(
       ({ forklock, fs }, method, url) => {
-        const file = `/tmp/forklock-test-${process.pid}`;
+        const folder = fs.mkdtempSync('/tmp/forklock-test-');
+        const file = `${folder}/output`;
         fs.writeFileSync(file, 'content');
         const p = new (forklock.getContext(method).Process)({ target: [url, 'output'], args: [file] });
         p.start();
         p.join();
-        fs.rmSync(file);
+        fs.rmSync(folder, { recursive: true });
       },
       [method, TARGETS] as const,
     );

@@ -1,4 +1,5 @@
 // Workers whose end comes in the middle of what they do, and what of them is left in the process: test/teardown.test.ts.
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -111,7 +112,7 @@ if (!isMainThread && workerData?.teardown) {
 class Stage {
   event = new Event();
   semaphore = new Semaphore(0);
-  name = `teardown-${process.pid}`;
+  name = `teardown-${randomUUID()}`;
   #named = new Lock({ name: this.name });
   #feeder = this.#start('that feeds the others', new Int32Array(new SharedArrayBuffer(4)));
   failures = [];

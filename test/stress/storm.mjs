@@ -1,6 +1,7 @@
 // A storm of kills: processes and worker threads use every primitive in every form on shared objects, and are killed at random
 // moments and at named points of the protocol (storm/points.mjs). What the locks protect is counted exactly: `npm run
 // stress -- --help`. It fails if there is a violation, a stall, a death that nobody was told of, or a leak.
+import { randomUUID } from 'node:crypto';
 import { mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -78,7 +79,7 @@ async function warmUp() {
   return quietServer(startOne);
 }
 
-const prefix = `storm-${process.pid}`;
+const prefix = `storm-${randomUUID()}`;
 const serverBefore = await warmUp();
 const tally = new Tally(console.log);
 const journal = new Journal(options.participants);

@@ -6,8 +6,10 @@ import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import type { StartMethod } from 'forklock';
 import { frame, readFrames } from '../programs/frames.mjs';
+import { own } from './own.js';
 import { METHODS } from './processes.js';
 import { deferred } from './time.js';
+import { guard } from './warden.js';
 
 /** A child process of node:child_process, or a `Process`. */
 export type ProcessMode = 'process' | StartMethod;
@@ -51,12 +53,6 @@ const hostProgram = fileURLToPath(new URL('../programs/host.mjs', import.meta.ur
 
 const environment = (env: NodeJS.ProcessEnv | undefined) => ({ ...process.env, NODE_OPTIONS: '', ...env });
 
-/** Child processes that must not outlive the test. */
-const living = new Set<ChildProcess>();
-process.on('exit', () => {
-  for (const child of living) child.kill('SIGKILL');
-});
-
 function startChild(program: string, { env, execArgv = [] }: ActorOptions): ChildProcess {
   const child = fork(program, {
     execArgv,
@@ -64,9 +60,9 @@ function startChild(program: string, { env, execArgv = [] }: ActorOptions): Chil
     serialization: 'advanced',
     stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
   });
-  living.add(child);
+  const guarded = guard(child.pid!);
   child.on('error', () => {}); // a message to a process that is gone; 'exit' tells
-  child.on('exit', () => living.delete(child));
+  child.on('exit', () => guarded.ended());
   return child;
 }
 
@@ -109,7 +105,7 @@ type Receive = (message: unknown) => void;
 /** Where the actors connect that are a `Process`. */
 class Switchboard {
   /** An abstract name: nothing is left of it. */
-  readonly path = `\0forklock-test-${process.pid}`;
+  readonly path = `\0${own()}`;
   readonly #expected = new Map<number, (socket: Socket) => Receive>();
   readonly #listening: Promise<unknown>;
 

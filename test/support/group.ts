@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
+import { guard } from './warden.js';
 
 export interface GroupOptions {
   /** Milliseconds after which it is killed. */
@@ -25,8 +26,7 @@ export interface GroupEnd {
   signal: string | null;
 }
 
-/**
- * Starts a command as a process group of its own, which is killed as a whole at the deadline, and when the tests end. */
+/** Starts a command as a process group of its own, which is killed as a whole at the deadline, and when the tests end. */
 export function startGroup(
   [file, ...args]: readonly [string, ...string[]],
   { deadline = 20_000, env, cwd, stdin = 'ignore' }: GroupOptions = {},
@@ -43,7 +43,7 @@ export function startGroup(
     } catch {} // nobody of the group is left
   };
   const watchdog = setTimeout(kill, deadline);
-  process.once('exit', kill);
+  const guarded = guard(-child.pid!);
   const end = async (): Promise<GroupEnd> => {
     const [stdout, stderr, [code, signal]] = await Promise.all([
       text(child.stdout),
@@ -51,7 +51,7 @@ export function startGroup(
       once(child, 'close') as Promise<[number | null, string | null]>,
     ]);
     clearTimeout(watchdog);
-    process.off('exit', kill);
+    guarded.ended();
     return { stdout, stderr, code, signal };
   };
   return { child, ended: end() };

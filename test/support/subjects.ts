@@ -1,6 +1,6 @@
-import { randomUUID } from 'node:crypto';
 import * as forklock from 'forklock';
 import type { Actor, Mode, Troupe } from './actor.js';
+import { own } from './own.js';
 
 /** How an object gets to its other users: by its handle, by a name, or as an argument of a `Process`. */
 export type Sharing = 'handle' | 'name' | 'args';
@@ -35,13 +35,10 @@ export const subjects: Subject[] = [
 
 const names = new Set<string>();
 const made: { close(): void }[] = [];
-/** Not the pid alone: a storm beside the tests goes through all pids in minutes, and what was killed leaves its names. */
-const run = `${process.pid}-${randomUUID()}`;
-let lastName = 0;
 
 /** A name that no other test has, removed by `cleanUp`. */
 export function freshName(): string {
-  const name = `forklock-test/${run}/${++lastName}`;
+  const name = `forklock-test/${own()}`;
   names.add(name);
   return name;
 }

@@ -1,0 +1,1 @@
+export function ownShm(size: string): string[] | undefined;
