@@ -5,6 +5,7 @@
 #include <csignal>
 #include <linux/futex.h>
 
+#include "caught.h"
 #include "fork/helpers.h"
 #include "participant.h"
 
@@ -13,6 +14,7 @@ namespace {
 
 constexpr unsigned kSyncWatched = 14;    // 0.22 us a word and sleep: beyond this the slice is the safety net
 constexpr unsigned kThreadEntries = 60;  // half of a futex_waitv; the rest is for alive words
+constexpr size_t kStack = 256 * 1024;    // of a waiter thread: as usual it would take 8 MiB of address space
 constexpr uint64_t kMillisecond = 1000000;
 constexpr uint64_t kPlainSlice = 50 * kMillisecond;  // without futex_waitv nothing but a look notices a death
 // The safety net of futex_waitv: not every participant may fit into it, and of several processes that are killed at
@@ -114,19 +116,38 @@ void sleep_on(const Watch& w, double ms) {
 }
 
 WaiterThread::WaiterThread(Report report) : report_(std::move(report)) {
+  entries_.reserve(kThreadEntries);
+  slept_on_.reserve(kThreadEntries);
+  segments_.reserve(kThreadEntries);
+  watched_.reserve(kMaxWaitv);
+}
+
+int WaiterThread::start() {
+  pthread_attr_t attributes;
+  pthread_attr_init(&attributes);
+  pthread_attr_setstacksize(&attributes, kStack);
   // The program's signal handlers belong on its own threads; a fork must find this one asleep.
   sigset_t all, old;
   sigfillset(&all);
   if (park_signal() > 0) sigdelset(&all, park_signal());
   pthread_sigmask(SIG_SETMASK, &all, &old);
-  thread_ = std::thread([this] { run(); });
+  const int failed = pthread_create(&thread_, &attributes, begin, this);
   pthread_sigmask(SIG_SETMASK, &old, nullptr);
+  pthread_attr_destroy(&attributes);
+  started_ = failed == 0;
+  return -failed;
+}
+
+void* WaiterThread::begin(void* self) {
+  static_cast<WaiterThread*>(self)->run();
+  return nullptr;
 }
 
 WaiterThread::~WaiterThread() {
+  if (!started_) return;
   stop_.store(true);
   ring();
-  thread_.join();
+  pthread_join(thread_, nullptr);
 }
 
 void WaiterThread::ring() {
@@ -134,11 +155,16 @@ void WaiterThread::ring() {
   futex_wake(&control_, 1);
 }
 
+bool WaiterThread::has_room() {
+  std::lock_guard<std::mutex> guard(mutex_);
+  // Without futex_waitv a thread can sleep on one word only.
+  return entries_.size() < (has_waitv() ? kThreadEntries : 1);
+}
+
 bool WaiterThread::add(uint32_t id, const Watch& watch) {
+  if (!has_room()) return false;  // nobody else adds anything
   {
     std::lock_guard<std::mutex> guard(mutex_);
-    // Without futex_waitv a thread can sleep on one word only.
-    if (entries_.size() >= (has_waitv() ? kThreadEntries : 1)) return false;
     entries_.push_back({id, watch, SegmentUse(watch.segment)});
   }
   ring();
@@ -158,33 +184,33 @@ void WaiterThread::run() {
   pthread_setname_np(pthread_self(), kOwnThread);
   while (!stop_.load()) {
     const int32_t control = control_.load();
-    std::vector<Entry> entries;
     {
       std::lock_guard<std::mutex> guard(mutex_);
-      entries = entries_;
+      slept_on_ = entries_;
     }
     watched_.clear();
-    if (entries.empty()) {
+    if (slept_on_.empty()) {
       futex_wait(&control_, control, 0);  // ends with add() or the destructor
     } else if (has_waitv()) {
-      sleep_for_all(entries, control);
+      sleep_for_all(control);
     } else {
-      sleep_for_one(entries.front());
+      sleep_for_one(slept_on_.front());
     }
-    give_back_wakes(entries);
+    give_back_wakes();
+    slept_on_.clear();  // segments that were closed meanwhile go now
     report_changed();
   }
 }
 
-void WaiterThread::sleep_for_all(const std::vector<Entry>& entries, int32_t control) {
-  std::vector<WaitvEntry> words(kMaxWaitv);
+void WaiterThread::sleep_for_all(int32_t control) {
+  WaitvEntry words[kMaxWaitv];
   unsigned n = 0;
   waitv_entry(&words[n++], &control_, control);
-  std::vector<Segment*> segments;
-  for (const Entry& e : entries) {
+  segments_.clear();
+  for (const Entry& e : slept_on_) {
     waitv_entry(&words[n++], e.watch.word, e.watch.expected);
-    if (std::find(segments.begin(), segments.end(), e.watch.segment) == segments.end()) {
-      segments.push_back(e.watch.segment);
+    if (std::find(segments_.begin(), segments_.end(), e.watch.segment) == segments_.end()) {
+      segments_.push_back(e.watch.segment);
     }
   }
   // As `look`, for all: whether somebody lives in the slot.
@@ -197,12 +223,12 @@ void WaiterThread::sleep_for_all(const std::vector<Entry>& entries, int32_t cont
     waitv_entry(&words[n++], alive_word(segment, slot), alive);
     return true;
   };
-  for (const Entry& e : entries) {
+  for (const Entry& e : slept_on_) {
     if (names_owner(e.watch) && !see(e.watch.segment, static_cast<uint32_t>(e.watch.owner))) return;
   }
-  for (Segment* segment : segments) {
+  for (Segment* segment : segments_) {
     if (n < kMaxWaitv) {
-      for (const Entry& e : entries) {
+      for (const Entry& e : slept_on_) {
         if (e.watch.segment == segment) {
           waitv_entry(&words[n++], &segment->header()->members, e.watch.members);
           break;  // an entry with an older value is stale, and reported before the next sleep
@@ -211,13 +237,13 @@ void WaiterThread::sleep_for_all(const std::vector<Entry>& entries, int32_t cont
     }
     uint32_t digest = 0;
     for (uint32_t i = 0; i < segment->high(); i++) digest += see(segment, i) ? mix_of(name_of(segment, i)) : 0;
-    for (const Entry& e : entries) {
+    for (const Entry& e : slept_on_) {
       if (e.watch.segment == segment && is_other_than_seen(e.watch, digest)) return;
     }
   }
-  if (futex_waitv(words.data(), n, monotonic_ns() + kSlice) == -ETIMEDOUT) {
-    for (Segment* segment : segments) look_for_unmarked(segment, -1);
-    const Watch& one = entries[turn_++ % entries.size()].watch;
+  if (futex_waitv(words, n, monotonic_ns() + kSlice) == -ETIMEDOUT) {
+    for (Segment* segment : segments_) look_for_unmarked(segment, -1);
+    const Watch& one = slept_on_[turn_++ % slept_on_.size()].watch;
     look_for_unmarked(one.segment, one.owner);
   }
   for (const Alive& a : watched_) pass_on(a.segment, a.slot, a.value);
@@ -231,20 +257,22 @@ void WaiterThread::sleep_for_one(const Entry& entry) {
 
 // A wait that was cancelled stays in the kernel's queue until this thread has returned from its sleep, and a wake-up
 // that was meant for one who still waits may have gone to it. Another one for nothing does no harm.
-void WaiterThread::give_back_wakes(const std::vector<Entry>& slept_on) {
-  std::vector<Word*> cancelled;
+void WaiterThread::give_back_wakes() {
+  Word* cancelled[kThreadEntries];
+  unsigned n = 0;
   {
     std::lock_guard<std::mutex> guard(mutex_);
-    for (const Entry& e : slept_on) {
+    for (const Entry& e : slept_on_) {
       const auto same = [&e](const Entry& other) { return other.id == e.id; };
-      if (std::none_of(entries_.begin(), entries_.end(), same)) cancelled.push_back(e.watch.word);
+      if (std::none_of(entries_.begin(), entries_.end(), same)) cancelled[n++] = e.watch.word;
     }
   }
-  for (Word* word : cancelled) futex_wake(word, 1);
+  for (unsigned i = 0; i < n; i++) futex_wake(cancelled[i], 1);
 }
 
 void WaiterThread::report_changed() {
-  std::vector<uint32_t> done;
+  uint32_t done[kThreadEntries];
+  unsigned n = 0;
   {
     std::lock_guard<std::mutex> guard(mutex_);
     for (size_t i = 0; i < entries_.size();) {
@@ -252,22 +280,36 @@ void WaiterThread::report_changed() {
       // Whatever there is to do shows in the word, or in who lives. A wake-up that changed nothing is nobody's business:
       // the word says again what it said, so whoever changes it next wakes somebody.
       if (w.word->load() != w.expected || is_stale(w)) {
-        done.push_back(entries_[i].id);
+        done[n++] = entries_[i].id;
         entries_.erase(entries_.begin() + static_cast<std::ptrdiff_t>(i));
       } else {
         i++;
       }
     }
   }
-  for (const uint32_t id : done) report_(id);
+  for (unsigned i = 0; i < n; i++) report_(done[i]);
 }
 
-void Waiters::add(uint32_t id, const Watch& watch) {
+int Waiters::make_room() {
   for (auto& thread : threads_) {
-    if (thread->add(id, watch)) return;
+    if (thread->has_room()) return 0;
   }
-  threads_.push_back(std::make_unique<WaiterThread>(report_));
-  threads_.back()->add(id, watch);
+  return caught([this] {
+    auto thread = std::make_unique<WaiterThread>(report_);
+    threads_.reserve(threads_.size() + 1);
+    const int failed = thread->start();
+    if (failed == 0) threads_.push_back(std::move(thread));
+    return failed;
+  });
+}
+
+int Waiters::add(uint32_t id, const Watch& watch) {
+  const int failed = make_room();
+  if (failed != 0) return failed;
+  for (auto& thread : threads_) {
+    if (thread->add(id, watch)) break;
+  }
+  return 0;
 }
 
 void Waiters::abandon() {

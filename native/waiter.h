@@ -2,13 +2,13 @@
 // futex_waitv. libuv's pool is never used: four waits there would stop every fs and dns call of the process.
 #pragma once
 
+#include <pthread.h>
+
 #include <atomic>
-#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
-#include <thread>
 #include <vector>
 
 #include "memory.h"
@@ -40,6 +40,8 @@ class WaiterThread {
   explicit WaiterThread(Report report);
   ~WaiterThread();  // stops, wakes and joins
 
+  int start();  // 0 or -errno
+  bool has_room();
   bool add(uint32_t id, const Watch& watch);  // false: no room
   bool remove(uint32_t id);                   // false: not here (any more)
 
@@ -55,28 +57,34 @@ class WaiterThread {
     int32_t value;
   };
 
+  static void* begin(void* self);
   void run();
-  void sleep_for_all(const std::vector<Entry>& entries, int32_t control);
+  void sleep_for_all(int32_t control);
   void sleep_for_one(const Entry& entry);
-  void give_back_wakes(const std::vector<Entry>& slept_on);
+  void give_back_wakes();
   void report_changed();
   void ring();
 
   Report report_;
   std::mutex mutex_;
-  std::vector<Entry> entries_;  // guarded by mutex_
-  std::vector<Alive> watched_;  // used by the thread only
-  uint32_t turn_ = 0;           // likewise: whose owner is looked at after a sleep for nothing
+  // These have their room from the beginning: nothing could be done about a lack of memory on the thread itself.
+  std::vector<Entry> entries_;       // guarded by mutex_
+  std::vector<Entry> slept_on_;      // used by the thread only, as the following
+  std::vector<Segment*> segments_;   // of slept_on_
+  std::vector<Alive> watched_;
+  uint32_t turn_ = 0;  // whose owner is looked at after a sleep for nothing
   Word control_{0};             // futex: bumped when entries_ changed or the thread has to stop
   std::atomic<bool> stop_{false};
-  std::thread thread_;
+  bool started_ = false;
+  pthread_t thread_{};
 };
 
 // All waiter threads of one environment. Everything but the report is called on the environment's JS thread.
 class Waiters {
  public:
   explicit Waiters(WaiterThread::Report report) : report_(std::move(report)) {}
-  void add(uint32_t id, const Watch& watch);
+  int make_room();  // for one more wait: 0, or -errno when that takes a thread and none can be made
+  int add(uint32_t id, const Watch& watch);  // 0 or -errno
   bool remove(uint32_t id);
   void stop() { threads_.clear(); }
   void abandon();  // in the child of a fork, where the threads are not

@@ -1,3 +1,6 @@
+import { constants } from 'node:os';
+import { getSystemErrorMap } from 'node:util';
+
 /**
  * Errors carry a stable `code`; match on that. `instanceof` works across copies of the package, because each class
  * recognises instances by a registered symbol.
@@ -190,29 +193,39 @@ export function corrupt(message: string, options?: ErrorOptions): ForklockError 
   return new ForklockError('ERR_FORKLOCK_CORRUPT', message, options);
 }
 
-const ERRNO: Record<number, [code: string, text: string]> = {
-  1: ['EPERM', 'not allowed: the directory or file belongs to somebody else, or others may write to it'],
-  2: ['ENOENT', 'no such file'],
-  3: ['ESRCH', 'no such process'],
-  7: ['E2BIG', 'arguments and environment are too large'],
-  11: ['EAGAIN', 'a limit on processes or memory was reached'],
-  12: ['ENOMEM', 'out of memory'],
-  13: ['EACCES', 'permission denied'],
-  14: ['EFAULT', 'the memory to map over does not begin a page'],
-  17: ['EEXIST', 'it exists already'],
-  22: ['EINVAL', 'an invalid argument'],
-  23: ['ENFILE', 'the system has too many open files'],
-  24: ['EMFILE', 'this process has too many open files'],
-  28: ['ENOSPC', 'no space left (is /dev/shm full?)'],
-  34: ['ERANGE', 'not within the file'],
-  36: ['ENAMETOOLONG', 'the name is too long'],
+/** Names and texts of errors that Node has none for, or none that fits a descriptor, a process or a segment. */
+const OTHERS: Record<number, readonly [name: string, text: string]> = {
+  10: ['ECHILD', 'no child process'],
+  34: ['ERANGE', 'out of range'],
   40: ['ELOOP', 'a symbolic link is in the way'],
-  74: ['EBADMSG', 'not a forklock segment of this version and libc'],
-  87: ['EUSERS', 'all 1023 participant slots are taken by living threads'],
+  74: ['EBADMSG', 'bad message'],
+  87: ['EUSERS', 'too many users'],
   116: ['ESTALE', 'it is gone'],
 };
 
-/** A system call failed. Code `ERR_FORKLOCK_SYSTEM`; `errno` names the reason, as in `node:fs` errors. */
+/** What an error means for one kind of operation, by its name; where nothing is said, what the system says of it in general. */
+export type Reasons = Readonly<Partial<Record<string, string>>>;
+
+/** Of a system call that a kernel is too old for, or that a container's profile refuses. */
+export function reasonsOfRefused(call: string, since: string): Reasons {
+  const refused = `${call} is refused: a seccomp profile (of a container) does not allow it`;
+  return {
+    ENOSYS: `${call} is missing: it needs Linux ${since} or newer, and a seccomp profile that allows it`,
+    EPERM: refused,
+  };
+}
+
+/** The name of the system for a negative error number, and what it says of it. */
+function described(result: number): readonly [name: string, text: string] {
+  const own = OTHERS[-result];
+  if (own) return own;
+  const known = getSystemErrorMap().get(result);
+  if (known) return known;
+  const name = Object.entries(constants.errno).find(([, number]) => number === -result)?.[0];
+  return [name ?? `errno ${-result}`, 'the system call failed'];
+}
+
+/** A system call failed. Code `ERR_FORKLOCK_SYSTEM`; `reason` is the system's name for it (`'EMFILE'`), `errno` its negative number, as in `node:fs` errors. */
 export class SystemError extends ForklockError {
   /** @internal */
   static override readonly kind: string = 'SystemError';
@@ -220,9 +233,9 @@ export class SystemError extends ForklockError {
   readonly errno: number;
   readonly reason: string;
 
-  constructor(what: string, result: number) {
-    const [reason, text] = ERRNO[-result] ?? [`errno ${-result}`, 'the system call failed'];
-    super('ERR_FORKLOCK_SYSTEM', `${what}: ${reason}, ${text}`);
+  constructor(what: string, result: number, reasons: Reasons = {}) {
+    const [reason, text] = described(result);
+    super('ERR_FORKLOCK_SYSTEM', `${what}: ${reason}, ${reasons[reason] ?? text}`);
     this.errno = result;
     this.reason = reason;
     mark(this, ['ForklockError', 'SystemError']);
@@ -230,7 +243,7 @@ export class SystemError extends ForklockError {
 }
 
 /** The result of a native call: a negative one is thrown. */
-export function checked(result: number, what: string): number {
-  if (result < 0) throw new SystemError(what, result);
+export function checked(result: number, what: string, reasons?: Reasons): number {
+  if (result < 0) throw new SystemError(what, result, reasons);
   return result;
 }

@@ -45,6 +45,8 @@ export interface Native {
     owner: number,
     living: number,
   ): number;
+  /** For one more `sleepAsync`, which does not fail then. */
+  makeRoom(): number;
   cancelAsync(id: number): number;
   nextReady(): number;
   /**

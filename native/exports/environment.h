@@ -7,12 +7,12 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
-#include <deque>
 #include <mutex>
 #include <set>
 #include <string>
 #include <vector>
 
+#include "../caught.h"
 #include "../memory.h"
 #include "../participant.h"
 #include "../waiter.h"
@@ -39,7 +39,8 @@ struct Environment {
   napi_threadsafe_function wake_js = nullptr;
   uint32_t pending = 0;
   std::mutex mutex;
-  std::deque<uint32_t> ready;  // guarded by mutex
+  std::vector<uint32_t> ready;  // guarded by mutex, as the next one
+  std::ptrdiff_t taken = 0;     // how many of them JavaScript has been told
   std::string why_not;         // why the last fork was refused
   Napi::FunctionReference at_rest;
   Watches* watches = nullptr;   // deletes itself
@@ -53,12 +54,23 @@ struct Environment {
     return sigaction(SIGINT, &interrupt, nullptr) == 0 ? 0 : -errno;
   }
 
+  // So that a waiter thread can report one more wait than are pending without asking for memory.
+  void make_room() {
+    std::lock_guard<std::mutex> guard(mutex);
+    const size_t untold = ready.size() - static_cast<size_t>(taken);
+    const size_t needed = ready.size() + (pending - untold) + 1;
+    if (needed <= ready.capacity()) return;
+    ready.erase(ready.begin(), ready.begin() + taken);
+    taken = 0;
+    if (pending >= ready.capacity()) ready.reserve(2 * pending + 64);
+  }
+
   // Called on waiter threads. One call into JavaScript drains all that is ready by then.
   void report(uint32_t id) {
     bool first;
     {
       std::lock_guard<std::mutex> guard(mutex);
-      first = ready.empty();
+      first = taken == static_cast<std::ptrdiff_t>(ready.size());
       ready.push_back(id);
     }
     if (first) napi_call_threadsafe_function(wake_js, nullptr, napi_tsfn_nonblocking);
@@ -114,7 +126,12 @@ class Exports {
 
   template <typename Function>
   void add(const char* name, Function function) {
-    object_.Set(name, Napi::Function::New(object_.Env(), function, name, environment_));
+    const auto guarded = [function](const CallbackInfo& info) -> Value {
+      Value value;
+      const int failed = caught([&] { return value = function(info), 0; });
+      return failed == 0 ? value : give(info, failed);
+    };
+    object_.Set(name, Napi::Function::New(object_.Env(), guarded, name, environment_));
   }
 
  private:

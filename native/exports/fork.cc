@@ -21,6 +21,7 @@ int start_anew(Environment& e) {
   e.heed_interrupt();
   e.waiters.abandon();
   e.ready.clear();
+  e.taken = 0;
   if (e.pending > 0) e.count_pending(-static_cast<int>(e.pending));
   for (Opened& o : e.opened) {
     if (o.slot < 0) continue;

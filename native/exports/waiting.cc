@@ -60,9 +60,16 @@ Value SleepAsync(const CallbackInfo& info) {  // id, index, word, expected, memb
   Environment& e = self(info);
   Watch w;
   if (!read_watch(info, 1, &w)) return give(info, -EINVAL);
-  e.waiters.add(info[0].As<Napi::Number>().Uint32Value(), w);
-  e.count_pending(1);
-  return give(info, 0);
+  e.make_room();
+  const int failed = e.waiters.add(info[0].As<Napi::Number>().Uint32Value(), w);
+  if (failed == 0) e.count_pending(1);
+  return give(info, failed);
+}
+
+Value MakeRoom(const CallbackInfo& info) {  // for one more SleepAsync, which then does not fail
+  Environment& e = self(info);
+  e.make_room();
+  return give(info, e.waiters.make_room());
 }
 
 Value CancelAsync(const CallbackInfo& info) {  // id
@@ -71,7 +78,7 @@ Value CancelAsync(const CallbackInfo& info) {  // id
   bool found = e.waiters.remove(id);
   if (!found) {
     std::lock_guard<std::mutex> guard(e.mutex);
-    const auto it = std::find(e.ready.begin(), e.ready.end(), id);
+    const auto it = std::find(e.ready.begin() + e.taken, e.ready.end(), id);
     found = it != e.ready.end();
     if (found) e.ready.erase(it);
   }
@@ -84,9 +91,8 @@ Value NextReady(const CallbackInfo& info) {  // -> id, or -1
   uint32_t id;
   {
     std::lock_guard<std::mutex> guard(e.mutex);
-    if (e.ready.empty()) return give(info, -1);
-    id = e.ready.front();
-    e.ready.pop_front();
+    if (e.taken == static_cast<std::ptrdiff_t>(e.ready.size())) return give(info, -1);
+    id = e.ready[static_cast<size_t>(e.taken++)];
   }
   e.count_pending(-1);
   return give(info, id);
@@ -105,6 +111,7 @@ void export_waiting(Exports* exports) {
   exports->add("wake", Wake);
   exports->add("onReady", OnReady);
   exports->add("sleepAsync", SleepAsync);
+  exports->add("makeRoom", MakeRoom);
   exports->add("cancelAsync", CancelAsync);
   exports->add("nextReady", NextReady);
   exports->add("forcePlainFutex", ForcePlainFutex);

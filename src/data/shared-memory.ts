@@ -1,11 +1,20 @@
 import { inspect } from 'node:util';
 import { EEXIST, ENOENT } from '../errno.js';
-import { ClosedError, checked, ForklockError, HandleError, outOfRange, SystemError, wrongType } from '../errors.js';
+import {
+  ClosedError,
+  checked,
+  ForklockError,
+  HandleError,
+  outOfRange,
+  type Reasons,
+  SystemError,
+  wrongType,
+} from '../errors.js';
 import { makeCarried } from '../memory/carried.js';
 import { type Handle, hexOfCookie, parseHandle } from '../memory/handle.js';
 import { DATA, DATA_OFFSET } from '../memory/layout.js';
-import { fileName } from '../memory/names.js';
-import { type Cookie, mapSegment } from '../memory/segment.js';
+import { FILE_REASONS, fileName } from '../memory/names.js';
+import { type Cookie, checkMappable, isGone, MEMORY_REASONS, mapSegment } from '../memory/segment.js';
 import { native } from '../native.js';
 import { checkBoolean, checkInteger, checkObject } from '../options.js';
 
@@ -13,6 +22,12 @@ import { checkBoolean, checkInteger, checkObject } from '../options.js';
 const DIRECTORY = '/dev/shm';
 const MAX_SIZE = 2 ** 40;
 const MAX_NAME = 255;
+
+const REASONS: Reasons = {
+  ...FILE_REASONS,
+  ENOENT: 'there is no such block',
+  EBADMSG: 'it is empty, or no file',
+};
 
 export interface SharedMemoryOptions {
   /** POSIX shared memory of this name, as Python's `multiprocessing.shared_memory` makes it. Without: see `create`. */
@@ -64,13 +79,17 @@ export class SharedMemory {
       try {
         return new SharedMemory({ name: where.name });
       } catch (cause) {
-        throw new HandleError(`the SharedMemory '${where.name}' of this handle cannot be opened`, { cause });
+        if (cause instanceof SystemError && cause.errno !== ENOENT) throw cause;
+        throw new HandleError(`the SharedMemory '${where.name}' of this handle is not there: its name was unlinked`, {
+          cause,
+        });
       }
     }
     const index = native().openDescriptor(where.pid, where.fd, where.inode, ...where.cookie);
-    if (index < 0) {
+    if (isGone(where.pid, index)) {
       throw new HandleError('the SharedMemory of this handle is gone', { cause: new SystemError('opening it', index) });
     }
+    checked(index, 'opening a handle', REASONS);
     return new SharedMemory(block(index, undefined, DATA_OFFSET) as SharedMemoryOptions);
   }
 
@@ -78,7 +97,7 @@ export class SharedMemory {
   static unlink(name: string): boolean {
     const result = native().unlinkName(DIRECTORY, checkShmName(name));
     if (result === ENOENT) return false;
-    checked(result, `unlinking shared memory '${name}'`);
+    checked(result, `unlinking shared memory '${name}'`, REASONS);
     return true;
   }
 
@@ -128,7 +147,8 @@ export class SharedMemory {
   unlink(): void {
     if (this.#name === undefined)
       throw new ForklockError('ERR_FORKLOCK_NO_NAME', 'unlink() of an anonymous SharedMemory');
-    if (!SharedMemory.unlink(this.#name)) throw new SystemError(`unlinking shared memory '${this.#name}'`, -2);
+    if (!SharedMemory.unlink(this.#name))
+      throw new SystemError(`unlinking shared memory '${this.#name}'`, ENOENT, REASONS);
   }
 
   [Symbol.dispose](): void {
@@ -208,15 +228,20 @@ function open(options: unknown): Block {
   const checkedName = name === undefined ? undefined : checkShmName(name);
   if (create || checkedName === undefined) {
     const bytes = checkInteger(size, 'size', 1, MAX_SIZE);
+    checkMappable(bytes);
     return (create ? createNamed(checkedName, bytes) : createAnonymous(bytes)) as Block;
   }
   if (size !== undefined) checkInteger(size, 'size', 0, MAX_SIZE);
-  const index = checked(native().openBare(DIRECTORY, checkedName), `attaching to shared memory '${checkedName}'`);
+  const index = checked(
+    native().openBare(DIRECTORY, checkedName),
+    `attaching to shared memory '${checkedName}'`,
+    REASONS,
+  );
   return block(index, checkedName, 0) as Block;
 }
 
 function createAnonymous(size: number): object {
-  const index = checked(native().createAnonymous(DATA, size), `making ${size} bytes of shared memory`);
+  const index = checked(native().createAnonymous(DATA, size), `making ${size} bytes of shared memory`, MEMORY_REASONS);
   return block(index, undefined, DATA_OFFSET);
 }
 
@@ -228,8 +253,13 @@ function createNamed(name: string | undefined, size: number): object {
       .padStart(8, '0')}`;
   const index = native().createBare(DIRECTORY, tried, size);
   if (index === EEXIST && name === undefined) return createNamed(undefined, size);
-  checked(index, `making shared memory '${tried}' of ${size} bytes`);
-  return block(index, tried, 0);
+  checked(index, `making shared memory '${tried}' of ${size} bytes`, REASONS);
+  try {
+    return block(index, tried, 0);
+  } catch (error) {
+    native().unlinkName(DIRECTORY, tried); // nobody can have been told of it
+    throw error;
+  }
 }
 
 /** As shm_open(3) takes names: Python's attribute has no leading slash, POSIX programs write one. */

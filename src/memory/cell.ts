@@ -241,10 +241,13 @@ export class Cell {
         return Cell.#opened(shape.kind, there, 0);
       }
       const made = Segment.file(directory, shape.bytes, name);
-      fill(made, 0, shape);
-      if (made.publish(directory, file)) return Cell.#opened(shape.kind, made, 0);
       made.retain();
-      made.release(); // somebody else was first: open theirs
+      try {
+        fill(made, 0, shape);
+        if (made.publish(directory, file)) return Cell.#opened(shape.kind, made, 0);
+      } finally {
+        made.release(); // also when somebody else was first: open theirs
+      }
     }
   }
 

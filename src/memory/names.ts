@@ -1,16 +1,31 @@
-import { outOfRange, wrongType } from '../errors.js';
+import { outOfRange, type Reasons, SystemError, wrongType } from '../errors.js';
 
 /** Where named objects are: one directory a user, so that nobody else can plant or read files there. */
 export function namedDirectory(): string {
   return `/dev/shm/forklock-${process.geteuid?.() ?? 0}`;
 }
 
+/** Of the directory and of files in it. */
+export const FILE_REASONS: Reasons = {
+  EPERM: 'not allowed: the directory or file belongs to somebody else, or others may read or write it',
+  ENOENT: 'there is no such directory (is /dev/shm mounted?)',
+  ENOTDIR: 'the directory is a file or a link',
+  EACCES: 'permission denied: the directory or file belongs to somebody else, or its mode forbids it',
+  ENOSPC: 'no space left (is /dev/shm full?)',
+  EROFS: 'the file system is read-only (is /dev/shm mounted so?)',
+  EOPNOTSUPP: 'this file system cannot have files without a name (is /dev/shm no tmpfs?)',
+  EFBIG: 'a limit on the size of files (RLIMIT_FSIZE) was reached',
+  EBADMSG: 'not a forklock segment of this version and libc',
+};
+
+/** Errors: `ERR_FORKLOCK_SYSTEM`, where it is missing and cannot be made. */
 export function ensureNamedDirectory(): string {
   const path = namedDirectory();
   try {
     process.getBuiltinModule('node:fs').mkdirSync(path, { mode: 0o700 });
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    const { code, errno } = error as NodeJS.ErrnoException;
+    if (code !== 'EEXIST') throw new SystemError(`making the directory ${path}`, errno!, FILE_REASONS);
   }
   return path; // whose it is, and who may write to it, the addon checks on the descriptor that it opens
 }

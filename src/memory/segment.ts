@@ -1,6 +1,7 @@
+import { constants } from 'node:buffer';
 import { afterForkInChild } from '../after-fork.js';
-import { EEXIST, ENOENT, ENOMEM } from '../errno.js';
-import { checked, SystemError } from '../errors.js';
+import { EACCES, EEXIST, EFBIG, ENOENT, ENOMEM, EPERM, ESRCH, ESTALE } from '../errno.js';
+import { checked, HandleError, outOfRange, type Reasons, reasonsOfRefused, SystemError } from '../errors.js';
 import { native } from '../native.js';
 import {
   type ARENA,
@@ -14,6 +15,7 @@ import {
   type SINGLE,
   tidAt,
 } from './layout.js';
+import { FILE_REASONS } from './names.js';
 import { nameOf, sameGeneration, slotOf, Words } from './words.js';
 
 const PAGE = 4096;
@@ -21,20 +23,66 @@ const PAGE = 4096;
 /** Random, made by the addon with the segment. */
 export type Cookie = [number, number, number, number];
 
+/** Bytes: what a view can have, which is 4 GiB in Node 20. */
+const LARGEST_BUFFER = constants.MAX_LENGTH;
+
+/** How memory is made, mapped and shared. */
+export const MEMORY_REASONS: Reasons = {
+  ENOMEM: 'there is no memory, no address space (RLIMIT_AS), or no room for one more mapping (vm.max_map_count)',
+  ENOSPC: 'no space left (is /dev/shm full?)',
+  EFBIG: 'a limit on the size of files (RLIMIT_FSIZE) was reached',
+  EFAULT: 'the memory to map over does not begin a page',
+  ERANGE: 'not within the file',
+  EUSERS: 'all 1023 participant slots are taken by living threads',
+  EBADMSG: 'not a forklock segment of this version and libc',
+  ...reasonsOfRefused('memfd_create', '3.17'),
+};
+
+/** Asked before anything is made. Error: `ERR_FORKLOCK_OUT_OF_RANGE`. */
+export function checkMappable(bytes: number): void {
+  if (bytes <= LARGEST_BUFFER) return;
+  const expected = `no more than the ${LARGEST_BUFFER} bytes that a buffer can have in Node ${process.versions.node}`;
+  throw outOfRange('size', expected, bytes);
+}
+
 /** With a maximum V8 allocates whole pages of its own, which the addon can map over; without, it may use malloc. */
 function allocatePages(length: number): SharedArrayBuffer {
   try {
     return new SharedArrayBuffer(length, { maxByteLength: length });
   } catch {
-    throw new SystemError(`finding address space for ${length} bytes of shared memory`, ENOMEM);
+    if (length > LARGEST_BUFFER) {
+      const limit = `a buffer can have no more than ${LARGEST_BUFFER} bytes in Node ${process.versions.node}`;
+      throw new SystemError(`mapping ${length} bytes of shared memory`, EFBIG, { EFBIG: limit });
+    }
+    throw new SystemError(`finding address space for ${length} bytes of shared memory`, ENOMEM, MEMORY_REASONS);
   }
 }
 
 /** A `SharedArrayBuffer` whose pages are those of the segment. V8 unmaps it when nothing refers to it any more. */
 export function mapSegment(index: number, offset: number, length: number): SharedArrayBuffer {
   const buffer = allocatePages(length);
-  checked(native().mapOver(index, new Uint8Array(buffer, 0, length), offset), 'mapping shared memory');
+  checked(native().mapOver(index, new Uint8Array(buffer, 0, length), offset), 'mapping shared memory', MEMORY_REASONS);
   return buffer;
+}
+
+function pagesFor(heap: number): number {
+  checkMappable(HEAP_OFFSET + heap);
+  return Math.ceil(heap / PAGE) * PAGE;
+}
+
+/**
+ * What `openDescriptor` said of the descriptor of a process: true when there is no such thing (any more). Error:
+ * `ERR_FORKLOCK_INVALID_HANDLE` when the kernel does not show it.
+ */
+export function isGone(pid: number, result: number): boolean {
+  if (result === EACCES || result === EPERM) {
+    throw new HandleError(
+      `what process ${pid} has open may not be asked here: it is of another user, or its credentials or those of this one ` +
+        'differ (setuid, a file capability, a security module). Start it as this one, or give the object a name',
+      { cause: new SystemError(`opening /proc/${pid}/fd`, result) },
+    );
+  }
+  return [ENOENT, ESRCH, ESTALE].includes(result);
 }
 
 /** State of an object that all its wrappers share within one environment. */
@@ -101,23 +149,27 @@ export class Segment {
 
   /** Makes this environment's thread a participant, or asks which one it is. */
   register(): void {
-    const slot = checked(native().join(this.index), 'registering with shared memory');
+    const slot = checked(native().join(this.index), 'registering with shared memory', MEMORY_REASONS);
     this.words.me = nameOf(slot, this.words.load(generationAt(slot)));
   }
 
   /** Anonymous: a memfd that lives as long as somebody has it open. `heap` is in bytes. */
   static anonymous(type: typeof ARENA | typeof SINGLE, heap: number): Segment {
     checkLayout();
-    const bytes = Math.ceil(heap / PAGE) * PAGE;
-    const index = checked(native().createAnonymous(type, bytes), `making ${bytes} bytes of shared memory`);
+    const bytes = pagesFor(heap);
+    const made = native().createAnonymous(type, bytes);
+    const index = checked(made, `making ${bytes} bytes of shared memory`, MEMORY_REASONS);
     return Segment.#adopt(index, undefined);
   }
 
   /** A file without a name yet: `publish` gives it one when it is complete. */
   static file(directory: string, heap: number, name: string): Segment {
     checkLayout();
-    const bytes = Math.ceil(heap / PAGE) * PAGE;
-    const index = checked(native().createFile(directory, bytes), `making '${name}' in ${directory}`);
+    const index = checked(
+      native().createFile(directory, pagesFor(heap)),
+      `making '${name}' in ${directory}`,
+      FILE_REASONS,
+    );
     return Segment.#adopt(index, name);
   }
 
@@ -125,7 +177,7 @@ export class Segment {
   publish(directory: string, file: string): boolean {
     const result = native().publish(this.index, directory, file);
     if (result === EEXIST) return false;
-    checked(result, `naming '${this.name}' in ${directory}`);
+    checked(result, `naming '${this.name}' in ${directory}`, FILE_REASONS);
     return true;
   }
 
@@ -134,16 +186,18 @@ export class Segment {
     checkLayout();
     const index = native().openFile(directory, file);
     if (index === ENOENT) return undefined;
-    return Segment.#adopt(checked(index, `opening '${name}' in ${directory}`), name);
+    return Segment.#adopt(checked(index, `opening '${name}' in ${directory}`, FILE_REASONS), name);
   }
 
-  /** The segment behind a descriptor of some process; `undefined` when it is not there (any more). */
+  /**
+   * The segment behind a descriptor of some process; `undefined` when it is not there (any more). Errors:
+   * `ERR_FORKLOCK_SYSTEM`; `ERR_FORKLOCK_INVALID_HANDLE` when it may not be asked what that process has open.
+   */
   static ofProcess(pid: number, fd: number, inode: number, cookie: Cookie): Segment | undefined {
     checkLayout();
     const index = native().openDescriptor(pid, fd, inode, ...cookie);
-    const error = index < 0 ? new SystemError('opening a handle', index) : undefined;
-    if (error && ['ENOENT', 'ESTALE', 'ESRCH', 'EACCES', 'EPERM'].includes(error.reason)) return undefined;
-    return Segment.#adopt(checked(index, 'opening a handle'), undefined);
+    if (isGone(pid, index)) return undefined;
+    return Segment.#adopt(checked(index, 'opening a handle', MEMORY_REASONS), undefined);
   }
 
   retain(): void {

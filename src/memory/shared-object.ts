@@ -5,7 +5,7 @@ import { native } from '../native.js';
 import { hide, makeCarried } from './carried.js';
 import { type Cell, KINDS } from './cell.js';
 import type { Handle } from './handle.js';
-import { checkName, ensureNamedDirectory, fileName } from './names.js';
+import { checkName, FILE_REASONS, fileName, namedDirectory } from './names.js';
 
 /** What every shared object can do. */
 export abstract class SharedObject {
@@ -75,8 +75,8 @@ export abstract class SharedObject {
  */
 export function unlinkNamed(name: unknown): boolean {
   const file = fileName(checkName(name));
-  const result = native().unlinkName(ensureNamedDirectory(), file);
+  const result = native().unlinkName(namedDirectory(), file);
   if (result === ENOENT) return false;
-  checked(result, `unlinking '${name}'`);
+  checked(result, `unlinking '${name}' in ${namedDirectory()}`, FILE_REASONS);
   return true;
 }

@@ -1,9 +1,10 @@
 import { EAGAIN } from '../errno.js';
-import { checked, ForkUnsafeError, wrongType } from '../errors.js';
+import { checked, ForkUnsafeError, type Reasons, wrongType } from '../errors.js';
 import { shareWithChild } from '../memory/arena.js';
 import { native } from '../native.js';
 import { checkObject } from '../options.js';
 import { goOnAsChild } from './go-on.js';
+import { checkPidfds } from './pidfd.js';
 import { rehearse } from './rehearse.js';
 import { adoptForked } from './waitpid.js';
 import { runsAlone, whyNoFork } from './why-no-fork.js';
@@ -29,16 +30,22 @@ export interface Forked {
   pidfd: number;
 }
 
+const REASONS: Reasons = {
+  EAGAIN: 'a limit on processes or threads was reached (RLIMIT_NPROC, a cgroup)',
+  ETIMEDOUT: 'the child was not ready in time, and was ended',
+};
+
 const made = new Int32Array(1);
 
 export function callFork(descriptors: readonly number[], listening: boolean): Forked {
   const reason = whyNoFork();
   if (reason !== undefined) throw new ForkUnsafeError(reason);
+  checkPidfds();
   rehearse();
   const pid = native().fork(descriptors, listening, !runsAlone(), made);
   const refusal = pid === EAGAIN ? native().forkRefusal() : '';
   if (refusal !== '') throw new ForkUnsafeError(refusal);
-  if (checked(pid, 'fork()') > 0) shareWithChild();
+  if (checked(pid, 'fork()', REASONS) > 0) shareWithChild();
   return { pid, pidfd: made[0]! };
 }
 

@@ -1,7 +1,7 @@
 import { constants } from 'node:os';
 import { inspect } from 'node:util';
 import { afterForkInChild } from '../after-fork.js';
-import { ClosedError, checked, ProcessError, wrongType } from '../errors.js';
+import { ClosedError, ProcessError, wrongType } from '../errors.js';
 import { native } from '../native.js';
 import { checkBoolean, checkObject, checkTimeout, checkWaitOptions, type WaitOptions } from '../options.js';
 import { type Child, OwnChild } from './child.js';
@@ -157,7 +157,7 @@ export class Process {
   }
 
   #fork(): OwnChild {
-    const parent = { pid: native().getpid(), name: self().name, pidfd: checked(pidfdOfSelf(), 'opening a pidfd') };
+    const parent = { pid: native().getpid(), name: self().name, pidfd: pidfdOfSelf() };
     const { pid, pidfd } = forkInto(() => {
       this.#state = 'current';
       this.#creator = native().getpid();

@@ -1,5 +1,6 @@
 import { ProcessError } from '../errors.js';
 import { native } from '../native.js';
+import { checkPidfds, openPidfd } from './pidfd.js';
 
 /** Who made this process: its main process has none. */
 export interface Parent {
@@ -77,9 +78,10 @@ export function refuseWhileImporting(title: string): void {
 
 let ownPidfd: { pid: number; fd: number } | undefined;
 
-/** A pidfd of this process itself, to hand on; negative: `-errno`. */
+/** A pidfd of this process itself, to hand on. Error: `ERR_FORKLOCK_SYSTEM`. */
 export function pidfdOfSelf(): number {
+  checkPidfds();
   const pid = native().getpid();
-  if (ownPidfd?.pid !== pid) ownPidfd = { pid, fd: native().pidfdOpen(pid) };
+  if (ownPidfd?.pid !== pid) ownPidfd = { pid, fd: openPidfd(pid) };
   return ownPidfd.fd;
 }

@@ -25,7 +25,7 @@ export function startProgram(
   before: (socket: number) => void,
   options: readonly string[] = [],
 ): Program {
-  const parent = checked(pidfdOfSelf(), 'opening a pidfd');
+  const parent = pidfdOfSelf();
   checked(native().socketPair(ends), 'making a socket');
   const [ours, theirs] = ends as unknown as [number, number];
   try {

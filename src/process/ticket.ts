@@ -2,6 +2,7 @@ import { checked } from '../errors.js';
 import { native } from '../native.js';
 import { blockUntil } from './descriptors.js';
 import { type Incoming, post, take } from './message.js';
+import { openPidfd } from './pidfd.js';
 
 const ends = new Int32Array(2);
 
@@ -51,7 +52,7 @@ export function redeem(descriptor: number): boolean {
   const isMine = Boolean(take(descriptor));
   if (isMine) {
     const pid = native().getpid();
-    const pidfd = checked(native().pidfdOpen(pid), 'opening a pidfd');
+    const pidfd = openPidfd(pid);
     post(descriptor, { pid }, [pidfd]); // nobody listens, unless the server has died
     native().closeDescriptor(pidfd);
   }

@@ -13,7 +13,7 @@ import {
   type NameOptions,
   type WaitOptions,
 } from '../options.js';
-import { waitAsync } from '../wait/async.js';
+import { prepareWait, waitAsync } from '../wait/async.js';
 import { waitSync } from '../wait/sync.js';
 import { abort, arrivedOf, isBroken, MAX_PARTIES, Meet, type Meeting, reset } from './core/meeting.js';
 
@@ -111,6 +111,8 @@ export class Barrier extends SharedObject {
       checked.signal?.throwIfAborted();
       return this.waitAsync({ ...options, timeout: this.#timeout });
     }
+    checked.signal?.throwIfAborted();
+    if (checked.timeout > 0) prepareWait(); // who has come, and cannot wait, would break the round for all
     const { cell } = this;
     const meet = this.#meet();
     cell.retain(); // the last party's action may take its time

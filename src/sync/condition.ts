@@ -1,4 +1,4 @@
-import { NotOwnerError } from '../errors.js';
+import { NotOwnerError, SystemError } from '../errors.js';
 import { hide } from '../memory/carried.js';
 import { BODY, Cell } from '../memory/cell.js';
 import type { Handle } from '../memory/handle.js';
@@ -16,7 +16,7 @@ import {
   type NameOptions,
   type WaitOptions,
 } from '../options.js';
-import { waitAsync } from '../wait/async.js';
+import { prepareWait, waitAsync } from '../wait/async.js';
 import { waitSync } from '../wait/sync.js';
 import {
   type AnyLock,
@@ -36,6 +36,8 @@ import { RLock } from './rlock.js';
 const TICKETS = BODY;
 const RECORDS = CELL_WORDS * 2;
 const WORDS = RECORDS + SLOTS * RECORD_WORDS;
+/** ms between two looks where no thread can be made that sleeps. */
+const LOOK_AGAIN = 20;
 
 /** What all wrappers of one condition share in this thread. */
 class Local implements LocalState {
@@ -160,6 +162,7 @@ export class Condition extends Lockable {
     const { timeout, signal } = checkWaitOptions(options);
     const deadline = performance.now() + timeout;
     signal?.throwIfAborted();
+    prepareWait(); // before the lock is released
     // The cells stay while the wait is on its way, also between its sleep and having the lock again.
     const { cell } = this;
     const lockCell = this.lock.cell;
@@ -330,7 +333,16 @@ function lockOfPending(lock: AnyLock): AnyLock {
   return lock instanceof RLock ? new RLock(cell) : new Lock(cell);
 }
 
+/** The wait must have its lock again: where there is no thread that could sleep for it, it looks again and again. */
 async function restoreAsync(lock: AnyLock, saved: unknown): Promise<void> {
-  if (lock instanceof RLock) await lock.restoreAsync(saved as Parameters<RLock['restoreAsync']>[0]);
-  else await lock.acquireAsync();
+  for (;;) {
+    try {
+      if (lock instanceof RLock) await lock.restoreAsync(saved as Parameters<RLock['restoreAsync']>[0]);
+      else await lock.acquireAsync();
+      return;
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error;
+      await new Promise((resolve) => setTimeout(resolve, LOOK_AGAIN));
+    }
+  }
 }

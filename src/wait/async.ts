@@ -1,4 +1,5 @@
 import { afterForkInChild } from '../after-fork.js';
+import { checked, type Reasons } from '../errors.js';
 import type { Cell } from '../memory/cell.js';
 import { native } from '../native.js';
 import type { CheckedWait } from '../options.js';
@@ -25,14 +26,29 @@ afterForkInChild((rehearsing) => {
   for (const wait of forgotten) wait.forget();
 });
 
+const SLEEPING = 'waiting in another thread';
+const REASONS: Reasons = {
+  EAGAIN: 'that thread cannot be made: a limit on threads or on memory was reached (RLIMIT_NPROC, RLIMIT_AS, a cgroup)',
+};
+
 function listen(): void {
   if (listening) return;
-  listening = true;
-  native().onReady(() => {
+  const result = native().onReady(() => {
     for (let id = native().nextReady(); id >= 0; id = native().nextReady()) {
       asleep.get(id)?.woken();
     }
   });
+  checked(result, SLEEPING);
+  listening = true;
+}
+
+/**
+ * Makes sure that the next wait of this turn of the event loop can sleep, where its first look already changes something
+ * for others. Error: `ERR_FORKLOCK_SYSTEM`.
+ */
+export function prepareWait(): void {
+  listen();
+  checked(native().makeRoom(), SLEEPING, REASONS);
 }
 
 function newId(): number {
@@ -77,11 +93,7 @@ class PendingWait implements Standing {
     this.#setTimer();
     this.#line = wait.line < 0 ? undefined : Line.join(segment.index, wait.line, this);
     if (this.#line && this.#line.length > 1) return;
-    try {
-      this.#sleep();
-    } catch (error) {
-      this.#settle(() => reject(error));
-    }
+    this.#sleep();
   }
 
   /** The waiter thread saw a reason to look again. The final step is taken here, on the JavaScript thread. */
@@ -109,8 +121,7 @@ class PendingWait implements Standing {
         const done = this.#wait.leave();
         this.#settle(() => this.#resolve(done));
       } else {
-        this.#sleep();
-        return false;
+        return !this.#sleep();
       }
     } catch (error) {
       this.#settle(() => this.#reject(error));
@@ -126,14 +137,22 @@ class PendingWait implements Standing {
     return this.#cell.segment.words.load(this.#wait.word) !== this.#wait.expected;
   }
 
-  #sleep(): void {
+  /** False: it cannot, so the wait is over, and has left no trace. */
+  #sleep(): boolean {
     const { word, expected, members, owner, living, again } = this.#wait;
     clearTimeout(this.#again);
     this.#again = again > 0 ? setTimeout(() => this.lookAgain(), again) : undefined;
     const id = newId();
-    native().sleepAsync(id, this.#cell.segment.index, word, expected, members, owner, living);
+    try {
+      const { index } = this.#cell.segment;
+      checked(native().sleepAsync(id, index, word, expected, members, owner, living), SLEEPING, REASONS);
+    } catch (error) {
+      this.#endWith(error);
+      return false;
+    }
     asleep.set(id, this);
     this.#id = id;
+    return true;
   }
 
   /** False: it did not sleep. */
@@ -169,11 +188,17 @@ class PendingWait implements Standing {
     if (isFirst) this.#line?.advance();
   }
 
-  /** A grant that raced with the abort is given back by `leave`, or delivered where it cannot be. */
   #giveUp(): void {
+    const reason = this.#signal?.reason;
+    if (this.#wake()) this.#endWith(reason);
+    else this.#settle(() => this.#reject(reason));
+  }
+
+  /** A grant that has come meanwhile is given back by `leave`, or delivered where it cannot be. */
+  #endWith(reason: unknown): void {
     try {
-      const done = this.#wake() && this.#wait.leave();
-      this.#settle(() => (done ? this.#resolve(true) : this.#reject(this.#signal?.reason)));
+      const done = this.#wait.leave();
+      this.#settle(() => (done ? this.#resolve(true) : this.#reject(reason)));
     } catch (error) {
       this.#settle(() => this.#reject(error));
     }
@@ -199,7 +224,8 @@ class PendingWait implements Standing {
 
 /**
  * Resolves with true when the wait is done, with false after the timeout; rejects with `signal.reason` on abort.
- * A pending wait keeps the process alive, as a timer does.
+ * A pending wait keeps the process alive, as a timer does. Rejects with `ERR_FORKLOCK_SYSTEM` when no thread can be made
+ * that sleeps for it.
  */
 export function waitAsync(cell: Cell, wait: Wait, options: CheckedWait): Promise<boolean> {
   try {

@@ -277,6 +277,7 @@ export class JsThread {
     onReady: (callback: () => void): void => {
       this.#realm.onReady = callback;
     },
+    makeRoom: (): number => 0,
     nextReady: (): number => {
       this.world.point(this);
       return this.ready.shift() ?? -1;
