@@ -128,6 +128,17 @@ int write_header_to(int fd, int32_t type, uint64_t heap) {
   return result;
 }
 
+// Pages that are not there yet would be made by the first access, and a SIGBUS where the file system is full by then: the
+// header, the first page of slots, the heap and the rows get theirs here, further slots as they are taken.
+int reserve_file(int fd, uint64_t heap) {
+  const uint64_t rest = heap + row_bytes(kSingle, heap) * kSlots;
+  struct stat st;
+  if (fstat(fd, &st) != 0) return -errno;
+  if (static_cast<uint64_t>(st.st_blocks) * 512 >= 2 * kPage + rest) return 0;  // they have them all
+  if (fallocate(fd, 0, 0, 2 * kPage) != 0) return -errno;
+  return fallocate(fd, 0, kHeapOffset, static_cast<off_t>(rest)) == 0 ? 0 : -errno;
+}
+
 // The header is read from a copy, so that it cannot change between the check and its use.
 Segment* adopt_checked(int raw, bool reserved, int* error) {
   Descriptor fd(raw);
@@ -141,11 +152,14 @@ Segment* adopt_checked(int raw, bool reserved, int* error) {
                         static_cast<uint64_t>(static_cast<uint32_t>(words[offsetof(Header, heap_high) / 4])) << 32;
   if (words[0] != kMagic || words[1] != kLayoutVersion || words[2] != libc_abi()) return fail(error, EBADMSG);
   if (type != kArena && type != kSingle && type != kData) return fail(error, EBADMSG);
+  if (reserved && type != kSingle) return fail(error, EBADMSG);  // what has a name is one object
   // Whole pages, as they are made: else the rows behind the heap would lie askew.
   if (type != kData && (heap == 0 || heap % kPage != 0)) return fail(error, EBADMSG);
   if (heap > (uint64_t{1} << 46) || file_size(type, heap) != static_cast<uint64_t>(st.st_size)) {
     return fail(error, EBADMSG);
   }
+  const int failed = reserved ? reserve_file(fd.fd, heap) : 0;  // somebody may have copied it without its pages
+  if (failed != 0) return fail(error, -failed);
   return adopt(fd.release(), type, heap, reserved, error);
 }
 
@@ -189,11 +203,9 @@ Segment* create_file(const char* directory, uint64_t heap, int* error) {
   Descriptor fd(openat(dir.fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
   if (fd.fd < 0) return fail(error, errno);
   if (ftruncate(fd.fd, static_cast<off_t>(file_size(kSingle, heap))) != 0) return fail(error, errno);
-  // The header, the first page of slots, the heap and the rows; further slots are reserved as they are taken.
-  const uint64_t rest = heap + row_bytes(kSingle, heap) * kSlots;
-  if (fallocate(fd.fd, 0, 0, kPage + kPage) != 0) return fail(error, errno);
-  if (fallocate(fd.fd, 0, kHeapOffset, static_cast<off_t>(rest)) != 0) return fail(error, errno);
-  const int failed = write_header_to(fd.fd, kSingle, heap);
+  int failed = reserve_file(fd.fd, heap);
+  if (failed != 0) return fail(error, -failed);
+  failed = write_header_to(fd.fd, kSingle, heap);
   if (failed != 0) return fail(error, -failed);
   return adopt(fd.release(), kSingle, heap, true, error);
 }
@@ -268,6 +280,10 @@ Segment* open_bare(const char* directory, const char* name, int* error) {
   if (!S_ISREG(st.st_mode) || st.st_size <= 0) return fail(error, EBADMSG);
   // Anybody can put a file there under a name that is free, and whoever may write to it may shrink it under a mapping.
   if (st.st_uid != geteuid() || (st.st_mode & 022) != 0) return fail(error, EPERM);
+  // Other programs make theirs with holes: see reserve_file.
+  if (st.st_blocks * 512 < st.st_size && fallocate(fd.fd, FALLOC_FL_KEEP_SIZE, 0, st.st_size) != 0) {
+    return fail(error, errno);
+  }
   return adopt(fd.release(), 0, static_cast<uint64_t>(st.st_size), true, error);
 }
 

@@ -58,8 +58,7 @@ int receive_message(int socket, void* data, size_t size, int32_t* descriptors, s
   if (got < 0) return errno == ECONNRESET ? 0 : -errno;
   std::fill(descriptors, descriptors + n, -1);
   size_t count = 0;
-  // There is room for the numbers of all that can be sent, so what is missing had no number to get.
-  int failed = (message.msg_flags & MSG_CTRUNC) != 0 ? -EMFILE : (message.msg_flags & MSG_TRUNC) != 0 ? -EMSGSIZE : 0;
+  bool fits = (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0;
   for (cmsghdr* head = CMSG_FIRSTHDR(&message); head != nullptr; head = CMSG_NXTHDR(&message, head)) {
     if (head->cmsg_level != SOL_SOCKET || head->cmsg_type != SCM_RIGHTS) continue;
     const size_t carried = (head->cmsg_len - CMSG_LEN(0)) / sizeof(int);
@@ -70,14 +69,14 @@ int receive_message(int socket, void* data, size_t size, int32_t* descriptors, s
         descriptors[count++] = fd;
       } else {
         close(fd);
-        failed = -EMSGSIZE;
+        fits = false;
       }
     }
   }
-  if (failed == 0) return static_cast<int>(got);
+  if (fits) return static_cast<int>(got);
   for (size_t i = 0; i < count; i++) close(descriptors[i]);
   std::fill(descriptors, descriptors + n, -1);
-  return failed;
+  return -EMSGSIZE;
 }
 
 }  // namespace forklock

@@ -14,8 +14,7 @@ int socket_pair(int32_t ends[2]);
 int send_message(int socket, const void* data, size_t size, const int32_t* descriptors, size_t n);
 
 // One message: its size; 0 when nobody has the other end any more, -EAGAIN when there is none now. What it carried is in
-// `descriptors`, and -1 behind that. -EMSGSIZE: it did not fit, -EMFILE: this process cannot have so many descriptors; then
-// it is gone with what it carried.
+// `descriptors`, and -1 behind that. -EMSGSIZE: it did not fit, and is gone with what it carried.
 int receive_message(int socket, void* data, size_t size, int32_t* descriptors, size_t n);
 
 }  // namespace forklock

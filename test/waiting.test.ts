@@ -460,7 +460,7 @@ describe('a worker with pending async waits', () => {
     expect(await mappings()).toBeLessThan(before.mappings + 10);
     lock.close();
     semaphore.close();
-  });
+  }, 60_000);
 
   test('whose waits are all settled ends by itself', async () => {
     const actor = await Actor.start('thread');

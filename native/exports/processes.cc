@@ -12,10 +12,24 @@
 namespace forklock {
 namespace {
 
-int kept(const CallbackInfo& info, int fd) {
-  if (fd >= 0) self(info).descriptors.insert(fd);
-  return fd;
-}
+// Room for a descriptor among those of the environment: taken before there is one, so that nothing can fail afterwards.
+class Room {
+ public:
+  explicit Room(const CallbackInfo& info) : all_(self(info).descriptors) {
+    std::set<int> one{-1};
+    node_ = one.extract(one.begin());
+  }
+  int keep(int fd) {
+    if (fd < 0) return fd;
+    node_.value() = fd;
+    all_.insert(std::move(node_));
+    return fd;
+  }
+
+ private:
+  std::set<int>& all_;
+  std::set<int>::node_type node_;
+};
 
 std::vector<std::string> texts(const CallbackInfo& info, size_t i) {
   Napi::Array list = info[i].As<Napi::Array>();
@@ -30,7 +44,8 @@ Value Getppid(const CallbackInfo& info) { return give(info, getppid()); }
 Value Umask(const CallbackInfo& info) { return give(info, read_umask()); }
 
 Value PidfdOpen(const CallbackInfo& info) {  // pid -> fd
-  return give(info, kept(info, open_pidfd(number(info, 0))));
+  Room room(info);
+  return give(info, room.keep(open_pidfd(number(info, 0))));
 }
 
 Value PidfdSignal(const CallbackInfo& info) {  // pidfd, signal
@@ -59,23 +74,27 @@ Value PollOne(const CallbackInfo& info) {  // fd, ms -> 1: readable
 Value SpawnProgram(const CallbackInfo& info) {
   Napi::Int32Array fds = info[3].As<Napi::Int32Array>();
   const std::vector<int> descriptors(fds.Data(), fds.Data() + fds.ElementLength());
+  Room room(info);
   const int pid = spawn_program(text(info, 0), texts(info, 1), texts(info, 2), descriptors);
   if (pid < 0) return give(info, pid);
-  const int pidfd = kept(info, pidfd_of_child(pid));
+  const int pidfd = room.keep(pidfd_of_child(pid));
   info[4].As<Napi::Int32Array>()[0] = pidfd;
   return give(info, pidfd < 0 ? pidfd : pid);
 }
 
 Value SealedMemory(const CallbackInfo& info) {  // Uint8Array -> fd
   Napi::Uint8Array data = info[0].As<Napi::Uint8Array>();
-  return give(info, kept(info, sealed_memory(data.Data(), data.ByteLength())));
+  Room room(info);
+  return give(info, room.keep(sealed_memory(data.Data(), data.ByteLength())));
 }
 
 Value SocketPair(const CallbackInfo& info) {  // Int32Array(2), filled
   Napi::Int32Array ends = info[0].As<Napi::Int32Array>();
   if (ends.ElementLength() < 2) return give(info, -EINVAL);
+  Room ours(info);
+  Room theirs(info);
   const int failed = socket_pair(ends.Data());
-  if (failed == 0) kept(info, ends[0]), kept(info, ends[1]);
+  if (failed == 0) ours.keep(ends[0]), theirs.keep(ends[1]);
   return give(info, failed);
 }
 
@@ -90,13 +109,23 @@ Value ReceiveMessage(const CallbackInfo& info) {  // socket, Uint8Array, Int32Ar
   Napi::Int32Array fds = info[2].As<Napi::Int32Array>();
   const int got =
       receive_message(number(info, 0), data.Data(), data.ByteLength(), fds.Data(), fds.ElementLength());
-  for (size_t i = 0; got >= 0 && i < fds.ElementLength(); i++) kept(info, fds[i]);
-  return give(info, got);
+  size_t known = 0;
+  const int failed = caught([&] {
+    for (; got >= 0 && known < fds.ElementLength() && fds[known] >= 0; known++) self(info).descriptors.insert(fds[known]);
+    return 0;
+  });
+  if (failed == 0) return give(info, got);
+  for (size_t i = 0; i < fds.ElementLength() && fds[i] >= 0; i++) {
+    self(info).descriptors.erase(fds[i]);
+    close(fds[i]);
+  }
+  return give(info, failed);
 }
 
 Value Adopt(const CallbackInfo& info) {  // fd: inherited, from now on as one that was made here
   const int fd = number(info, 0);
-  return give(info, fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 ? kept(info, fd) : -errno);
+  Room room(info);
+  return give(info, fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 ? room.keep(fd) : -errno);
 }
 
 Value CloseDescriptor(const CallbackInfo& info) {  // fd: one that was made or received here
@@ -106,8 +135,9 @@ Value CloseDescriptor(const CallbackInfo& info) {  // fd: one that was made or r
 }
 
 Value Duplicate(const CallbackInfo& info) {  // fd -> another number of the same file
+  Room room(info);
   const int copy = fcntl(number(info, 0), F_DUPFD_CLOEXEC, 3);
-  return give(info, copy < 0 ? -errno : kept(info, copy));
+  return give(info, copy < 0 ? -errno : room.keep(copy));
 }
 
 Value Redirect(const CallbackInfo& info) {  // from, to: both are the same file then; kept over an exec

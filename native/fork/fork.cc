@@ -56,11 +56,12 @@ Forked fork_process(uv_loop_t* loop, const Keep& keep, bool with_helpers, const 
   find_way_out();
   Helpers helpers;
   // Where the child needs none of them, stopping them still shows worker threads, and that nobody holds a lock.
-  if ((with_helpers || why_no_helpers() == nullptr) && !helpers.park(kPatience, reason)) return {-EAGAIN};
+  int failed = with_helpers || why_no_helpers() == nullptr ? helpers.park(kPatience, reason) : 0;
+  if (failed != 0) return {failed};
   const double parked = static_cast<double>(monotonic_ns());
   int ready[2] = {-1, -1};
   Polls polls;
-  int failed = polls.note();
+  failed = polls.note();
   if (failed == 0) failed = let_child_have_heap();
   if (failed == 0 && pipe2(ready, O_CLOEXEC) != 0) failed = -errno;
   const double marked = static_cast<double>(monotonic_ns());

@@ -225,10 +225,15 @@ const char* why_no_helpers() {
     if (prctl(PR_GET_TID_ADDRESS, &address) != 0 || address == nullptr) {
       return "this kernel does not tell a thread's tid address (CONFIG_CHECKPOINT_RESTORE)";
     }
-    if (!can_read_sleeps()) return "/proc/self/task/*/syscall cannot be read here";
     return find_names() ? nullptr : "no signal is free to stop threads with";
   }();
-  return reason;
+  static std::atomic<bool> can_read{false};
+  if (reason != nullptr || can_read.load()) return reason;
+  const int failed = can_read_sleeps();
+  can_read.store(failed == 0);
+  // For want of a descriptor or memory nothing is known: the fork itself will say so.
+  const bool is_known = failed != 0 && failed != -EMFILE && failed != -ENFILE && failed != -ENOMEM;
+  return is_known ? "/proc/self/task/*/syscall cannot be read here" : nullptr;
 }
 
 Helpers::Helpers() = default;
@@ -241,42 +246,46 @@ void Helpers::forget_all() {
   threads_.clear();
 }
 
-bool Helpers::park(int patience, std::string* reason) {
+int Helpers::park(int patience, std::string* reason) {
   if (why_no_helpers() != nullptr) {
     *reason = why_no_helpers();
-    return false;
+    return -EAGAIN;
   }
   const long start = now_ns();
   const long until = start + static_cast<long>(patience) * 1000000;
   long ask_at = start;
   for (;;) {
-    const bool all_asleep = look();
+    bool all_asleep = true;
+    const int failed = look(&all_asleep);
+    if (failed != 0) return failed;
     // Stopping a thread wakes it, so those that are busy are left to finish. But one that runs JavaScript never does, and
     // only says so when it is asked.
     if ((all_asleep && isolates_.empty()) || now_ns() >= ask_at) {
       stop_all();
-      if (is_quiet()) return true;
+      if (is_quiet()) return 0;
       resume();
-      if (is_forbidden(reason)) return false;
+      if (is_forbidden(reason)) return -EAGAIN;
       ask_at = now_ns() + kAskAgain;
     }
-    if (now_ns() > until) return false;
+    if (now_ns() > until) return -EAGAIN;
     const timespec pause = in_ns(kRetry);
     nanosleep(&pause, nullptr);
   }
 }
 
-bool Helpers::look() {
+int Helpers::look(bool* all_asleep) {
   forget_all();
-  bool all_asleep = true;
-  for (const pid_t tid : other_threads()) {
+  std::vector<pid_t> tids;
+  const int failed = other_threads(&tids);
+  if (failed != 0) return failed;
+  for (const pid_t tid : tids) {
     std::unique_ptr<Parked> thread = make_record();
     thread->tid = tid;
     if (read_sleep(tid, &thread->sleep)) thread->role = role_of(thread->sleep);
-    all_asleep = all_asleep && thread->role != Role::kBusy;
+    *all_asleep = *all_asleep && thread->role != Role::kBusy;
     threads_.push_back(std::move(thread));
   }
-  return all_asleep;
+  return 0;
 }
 
 // From the first signal until all threads are known to be asleep, or go on, nothing here may allocate or free: a thread
@@ -339,7 +348,8 @@ bool Helpers::is_quiet() {
   }
   if (finding_.obstacle != Obstacle::kNone) return false;
   // All sleep now. A thread that appeared meanwhile was started by one that did not.
-  if (other_threads().size() == threads_.size()) return true;
+  std::vector<pid_t> tids;
+  if (other_threads(&tids) == 0 && tids.size() == threads_.size()) return true;
   finding_.obstacle = Obstacle::kThreadsComeAndGo;
   return false;
 }
@@ -420,9 +430,9 @@ const char* why_no_helpers() { return "threads can be carried over a fork on x86
 Helpers::Helpers() = default;
 Helpers::~Helpers() = default;
 
-bool Helpers::park(int, std::string* reason) {
+int Helpers::park(int, std::string* reason) {
   *reason = why_no_helpers();
-  return false;
+  return -EAGAIN;
 }
 
 void Helpers::resume() {}

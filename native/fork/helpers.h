@@ -38,9 +38,9 @@ class Helpers {
   Helpers(const Helpers&) = delete;
   Helpers& operator=(const Helpers&) = delete;
 
-  // Stops every other thread at a moment when all of them sleep. False after `patience` ms: *reason says which one did
-  // not, or what it is that forbids a fork; then nothing is stopped.
-  bool park(int patience, std::string* reason);
+  // Stops every other thread at a moment when all of them sleep: 0. -EAGAIN after `patience` ms: *reason says which one did
+  // not, or what it is that forbids a fork; another -errno when that cannot be seen. Then nothing is stopped.
+  int park(int patience, std::string* reason);
 
   // In the parent, or after a fork that failed: all go on as if nothing had been.
   void resume();
@@ -56,7 +56,7 @@ class Helpers {
   };
 
   void forget_all();
-  bool look();
+  int look(bool* all_asleep);  // 0 or -errno
   void stop_all();
   bool is_quiet();
   bool is_forbidden(std::string* reason);  // after resume(): why it was not quiet, and whether it never will be

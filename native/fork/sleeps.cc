@@ -8,10 +8,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 
+#include "../caught.h"
 #include "../proc.h"
 
 #ifndef FUTEX_CMD_MASK
@@ -67,9 +69,9 @@ bool read_sleep(pid_t tid, Sleep* s) {
                 &s->args[3], &s->args[4], &s->args[5], &s->sp, &s->pc) == 9;
 }
 
-bool can_read_sleeps() {
+int can_read_sleeps() {
   char line[256];
-  return read_line(own_tid(), "syscall", line, sizeof line);
+  return read_line(own_tid(), "syscall", line, sizeof line) ? 0 : -errno;
 }
 
 Role role_of(const Sleep& s) {
@@ -101,17 +103,20 @@ bool blocks_signal(pid_t tid, int signal) {
   return ((strtoull(line + 8, nullptr, 16) >> (signal - 1)) & 1) != 0;
 }
 
-std::vector<pid_t> other_threads() {
-  std::vector<pid_t> tids;
+int other_threads(std::vector<pid_t>* tids) {
   const pid_t self = own_tid();
   DIR* directory = opendir("/proc/self/task");
-  if (directory == nullptr) return tids;
-  while (const dirent* entry = readdir(directory)) {
-    const pid_t tid = atoi(entry->d_name);
-    if (tid > 0 && tid != self) tids.push_back(tid);
-  }
+  if (directory == nullptr) return -errno;
+  const int failed = caught([&] {
+    tids->clear();
+    while (const dirent* entry = readdir(directory)) {
+      const pid_t tid = atoi(entry->d_name);
+      if (tid > 0 && tid != self) tids->push_back(tid);
+    }
+    return 0;
+  });
   closedir(directory);
-  return tids;
+  return failed;
 }
 
 std::string describe_thread(pid_t tid) {

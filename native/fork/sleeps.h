@@ -26,8 +26,8 @@ enum class Role {
 // False when the thread runs, or is gone.
 bool read_sleep(pid_t tid, Sleep* sleep);
 
-// Whether this kernel tells it at all.
-bool can_read_sleeps();
+// Whether this kernel tells it at all: 0 or -errno.
+int can_read_sleeps();
 
 Role role_of(const Sleep& sleep);
 
@@ -36,7 +36,8 @@ bool waits_on_shared_memory(const Sleep& sleep);
 
 bool blocks_signal(pid_t tid, int signal);
 
-std::vector<pid_t> other_threads();
+// Fills the list: 0 or -errno.
+int other_threads(std::vector<pid_t>* tids);
 
 // For people: its number and name.
 std::string describe_thread(pid_t tid);

@@ -43,8 +43,11 @@ export function isReadable(fd: number): boolean {
 
 /** A function of its own: V8 checks for termination where a function is entered. */
 function sleep(fds: readonly number[], ms: number): void {
-  if (fds.length === 1) native().pollOne(fds[0]!, ms);
-  else native().poll(Int32Array.from(fds), new Uint8Array(fds.length), ms);
+  const n =
+    fds.length === 1
+      ? native().pollOne(fds[0]!, ms)
+      : native().poll(Int32Array.from(fds), new Uint8Array(fds.length), ms);
+  if (n < 0) nap(); // more than RLIMIT_NOFILE, or no memory: look after a moment
 }
 
 /** A millisecond, where there is nothing to wait for that could be watched. */

@@ -1,5 +1,5 @@
-import { EAGAIN } from '../errno.js';
-import { checked, SystemError } from '../errors.js';
+import { EAGAIN, ENOENT } from '../errno.js';
+import { checked, type Reasons, SystemError } from '../errors.js';
 import { native } from '../native.js';
 import { OwnChild } from './child.js';
 import { inheritedArguments, startingEnvironment } from './command.js';
@@ -10,6 +10,13 @@ import { pidfdOfSelf } from './self.js';
 const ends = new Int32Array(2);
 const made = new Int32Array(1);
 const DEV_NULL = -1;
+/** The file that this process runs, also when it has no name any more. */
+const RUNNING = '/proc/self/exe';
+
+const REASONS: Reasons = {
+  EAGAIN: 'a limit on processes or threads was reached (RLIMIT_NPROC, a cgroup)',
+  E2BIG: 'the arguments and the environment are too large',
+};
 
 export interface Program {
   pid: number;
@@ -32,8 +39,10 @@ export function startProgram(
     before(ours);
     const argv = [process.execPath, ...options, ...inheritedArguments(), program.file, as];
     const descriptors = Int32Array.of(DEV_NULL, 1, 2, theirs, parent);
-    const pid = native().spawnProgram(process.execPath, argv, startingEnvironment(env), descriptors, made);
-    checked(pid, `starting ${process.execPath}`);
+    const start = (file: string) => native().spawnProgram(file, argv, startingEnvironment(env), descriptors, made);
+    let pid = start(process.execPath);
+    if (pid === ENOENT) pid = start(RUNNING); // an upgrade has removed it since
+    checked(pid, `starting ${process.execPath}`, REASONS);
     return { pid, pidfd: made[0]!, socket: ours };
   } catch (error) {
     native().closeDescriptor(ours);
