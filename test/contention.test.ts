@@ -1,6 +1,7 @@
 import { RawArray } from 'forklock';
 import { describe, expect, test } from 'vitest';
 import { Actor, type Mode } from './support/actor.js';
+import { sized } from './support/long.js';
 import { useTroupe } from './support/stage.js';
 import { type Form, share, subjects } from './support/subjects.js';
 
@@ -27,18 +28,18 @@ const crowds: Crowd[] = [
   {
     title: 'processes and threads',
     crowd: [sync('process'), async('process'), sync('process'), sync('thread'), async('thread')],
-    kills: 24,
+    kills: sized(5, 24),
   },
   {
     title: 'processes of each start method',
     crowd: [sync('fork'), async('fork'), sync('spawn'), sync('forkserver'), async('forkserver')],
-    kills: 15,
+    kills: sized(5, 15),
   },
 ];
 
 describe.each(crowds)('a crowd of $title, some sync, some async', ({ crowd }) => {
   test.each(subjects)('counts exactly under the $title', async ({ cls, args, options, side }) => {
-    const each = 2_000;
+    const each = sized(400, 2_000);
     const actors = await troupe.lendAll(crowd.map(({ mode }) => mode));
     const object = await share(cls, 'handle', actors, args, options);
     const counters = new RawArray('int32', 2);

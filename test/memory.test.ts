@@ -2,6 +2,7 @@ import { readdirSync } from 'node:fs';
 import { Barrier, Condition, Event, Lock, RWLock, Semaphore } from 'forklock';
 import { describe, expect, test } from 'vitest';
 import { Actor, type Mode, PROCESSES } from './support/actor.js';
+import { sized } from './support/long.js';
 import { script } from './support/script.js';
 import { useTroupe } from './support/stage.js';
 import { freshName, share } from './support/subjects.js';
@@ -17,9 +18,9 @@ const stale = { name: 'HandleError', code: 'ERR_FORKLOCK_INVALID_HANDLE' };
 
 describe.each(PROCESSES)('objects that are made and dropped: %s', (mode) => {
   // Each is a function of its own, because it is sent to the process as source.
-  test('100,000 locks, closed or just dropped, leave no descriptor, mapping or memory', async () => {
+  test(`${sized('20,000', '100,000')} locks, closed or just dropped, leave no descriptor, mapping or memory`, async () => {
     const { printed, code, stderr } = await script(
-      async ({ forklock, collect, mapped, print }) => {
+      async ({ forklock, collect, mapped, print }, half) => {
         const usage = () => ({ ...mapped(), mb: process.memoryUsage().rss / 2 ** 20 });
         const round = async (n: number, close: boolean): Promise<void> => {
           for (let i = 0; i < n; i++) {
@@ -34,11 +35,11 @@ describe.each(PROCESSES)('objects that are made and dropped: %s', (mode) => {
         await round(20_000, true);
         await round(20_000, false);
         const before = usage();
-        await round(50_000, true);
-        await round(50_000, false);
+        await round(half, true);
+        await round(half, false);
         print({ before, after: usage() });
       },
-      [],
+      [sized(10_000, 50_000)],
       { ...gc, mode },
     );
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
@@ -48,13 +49,13 @@ describe.each(PROCESSES)('objects that are made and dropped: %s', (mode) => {
     expect(after.mb - before.mb).toBeLessThan(40);
   });
 
-  test('a burst of 100,000 that live at once leaves nothing when they are closed', async () => {
+  test(`a burst of ${sized('30,000', '100,000')} that live at once leaves nothing when they are closed`, async () => {
     const { printed, code } = await script(
-      async ({ forklock, collect, mapped, print }) => {
+      async ({ forklock, collect, mapped, print }, many) => {
         new forklock.Lock();
         const before = mapped();
         let locks: { acquire(): boolean; close(): void }[] = [];
-        for (let i = 0; i < 100_000; i++) locks.push(new forklock.Lock());
+        for (let i = 0; i < many; i++) locks.push(new forklock.Lock());
         for (const lock of locks) lock.acquire();
         const during = mapped();
         for (const lock of locks) lock.close();
@@ -62,7 +63,7 @@ describe.each(PROCESSES)('objects that are made and dropped: %s', (mode) => {
         await collect();
         print({ before, during, after: mapped() });
       },
-      [],
+      [sized(30_000, 100_000)],
       { ...gc, mode },
     );
     expect(code).toBe(0);
@@ -74,7 +75,7 @@ describe.each(PROCESSES)('objects that are made and dropped: %s', (mode) => {
 
   test('every class can be made, shared and closed thousands of times', async () => {
     const { printed, code, stderr } = await script(
-      async ({ forklock, fs, print }) => {
+      async ({ forklock, fs, print }, times) => {
         const makers: (() => { handle: string; close(): void })[] = [
           () => new forklock.Lock() as never,
           () => new forklock.RLock() as never,
@@ -100,10 +101,10 @@ describe.each(PROCESSES)('objects that are made and dropped: %s', (mode) => {
         round(200);
         (globalThis as { gc?: () => void }).gc!();
         const before = fds();
-        round(1000);
+        round(times);
         print([before, fds()]);
       },
-      [],
+      [sized(300, 1000)],
       { ...gc, mode },
     );
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
@@ -141,9 +142,9 @@ test.each(['in one go', 'with turns of the event loop between'])(
   'names that are opened and closed without end do not use up the mappings of a process, %s',
   async (how) => {
     const { printed, code, stderr } = await script(
-      async ({ forklock, fs, print }, name, turns) => {
+      async ({ forklock, fs, print }, name, turns, rounds) => {
         let most = 0;
-        for (let i = 1; i <= 12_000; i++) {
+        for (let i = 1; i <= rounds; i++) {
           new forklock.Lock({ name }).close();
           if (turns && i % 100 === 0) await new Promise((resolve) => setImmediate(resolve));
           if (i % 500 === 0) most = Math.max(most, fs.readFileSync('/proc/self/maps', 'latin1').split('\n').length);
@@ -151,7 +152,7 @@ test.each(['in one go', 'with turns of the event loop between'])(
         forklock.Lock.unlink(name);
         print(most);
       },
-      [freshName(), how !== 'in one go'] as const,
+      [freshName(), how !== 'in one go', sized(6_500, 12_000)] as const,
       { deadline: 25_000 },
     );
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
@@ -361,7 +362,7 @@ test.each(PROCESSES)(
 
 test('the slots of participants that have ended are used again', async () => {
   const lock = new Lock();
-  for (let i = 0; i < 30; i++) {
+  for (let i = 0; i < sized(10, 30); i++) {
     const actors = await Promise.all([Actor.start('thread'), Actor.start('thread')]);
     for (const actor of actors) {
       await actor.open('Lock', 'o', lock.handle);

@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
+import { sized } from './support/long.js';
 import { node } from './support/script.js';
 
 /**
@@ -27,12 +28,15 @@ async function expectNothingLeft(name: string, args: unknown[], deadline: number
 }
 
 describe('workers that are terminated leave no thread, descriptor or mapping, and no wait', () => {
-  test('1,000 of them, one after the other, in all states', { timeout: 260_000 }, () =>
-    expectNothingLeft('inSequence', [500], 240_000),
+  test(`${sized('60', '1,000')} of them, one after the other, in all states`, { timeout: 260_000 }, () =>
+    expectNothingLeft('inSequence', [sized(30, 500)], 240_000),
   );
 
-  test('50 at once, in all states', { timeout: 130_000 }, () => expectNothingLeft('atOnce', [50], 120_000));
+  test(`${sized('20', '50')} at once, in all states`, { timeout: 130_000 }, () =>
+    expectNothingLeft('atOnce', [sized(20, 50)], 120_000),
+  );
 
+  const MANY = sized(8, 20);
   const STATES = [
     'that has not begun',
     'that is blocked',
@@ -42,8 +46,8 @@ describe('workers that are terminated leave no thread, descriptor or mapping, an
     'that maps memory all the time',
     'that opens a name all the time',
   ];
-  test.each(STATES)('20 at once, each one %s', { timeout: 100_000 }, (state) =>
-    expectNothingLeft('atOnce', [20, state], 90_000),
+  test.each(STATES)(`${MANY} at once, each one %s`, { timeout: 100_000 }, (state) =>
+    expectNothingLeft('atOnce', [MANY, state], 90_000),
   );
 });
 
@@ -58,7 +62,7 @@ test.each(['while workers are in all states', 'while workers are terminated'])(
   'process.exit() %s ends the process, with its code',
   { timeout: 70_000 },
   async (how) => {
-    for (let i = 0; i < 3; i++) {
+    for (let i = 0; i < sized(1, 3); i++) {
       const { code, signal, stderr } = await run('exit', [how], 20_000);
       expect({ code, signal, stderr }).toEqual({ code: 7, signal: null, stderr: '' });
     }

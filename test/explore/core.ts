@@ -42,8 +42,18 @@ function sourceOf(file: string, change: Change | undefined): string {
   return parts.join(change.to);
 }
 
+const compiled = new Map<string, string>();
+
 /** The JavaScript of a file below src/. `target`: before ES2017 there is no async, and promises can be of any class. */
 export function compile(file: string, change: Change | undefined, target = ts.ScriptTarget.ES2022): string {
+  if (change?.file === file) return transpile(file, change, target);
+  const key = `${target} ${file}`;
+  const text = compiled.get(key) ?? transpile(file, undefined, target);
+  compiled.set(key, text);
+  return text;
+}
+
+function transpile(file: string, change: Change | undefined, target: ts.ScriptTarget): string {
   const visible = sourceOf(file, change).replace(/(?<!\w)#(?=[a-z])/g, '_');
   const { outputText, diagnostics } = ts.transpileModule(visible, {
     fileName: file,

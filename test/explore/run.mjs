@@ -12,7 +12,7 @@ const { values } = parseArgs({
   options: { nightly: { type: 'boolean' }, seed: { type: 'string' }, only: { type: 'string' } },
 });
 const env = { ...process.env };
-if (values.nightly) env.EXPLORE = 'full';
+env.EXPLORE = values.nightly ? 'full' : 'all';
 if (values.seed !== undefined) env.EXPLORE_SEED = values.seed;
 const only = values.only === undefined ? [] : ['-t', values.only];
 const { status } = spawnSync('npx', ['vitest', 'run', 'test/explore.test.ts', ...only], { stdio: 'inherit', env });

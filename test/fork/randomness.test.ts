@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { sized } from '../support/long.js';
 import { script } from '../support/script.js';
 
 type Draw = Record<'math' | 'uuid' | 'int' | 'asyncInt' | 'bytes' | 'web' | 'vm' | 'worker', (number | string)[]>;
@@ -67,7 +68,7 @@ describe('the parent, its children and theirs have random numbers of their own',
     ['cold', 5],
     ['crypto loaded', 5],
     ['Math.random warm', 10],
-    ['everything warm', 50],
+    ['everything warm', sized(15, 50)],
   ])('%s', async (warmth, children) => {
     const { printed, stderr, code } = await draw(warmth, children);
     expect({ stderr, code }).toEqual({ stderr: '', code: 0 });

@@ -4,12 +4,22 @@ import { rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { RawArray, SharedArray, SharedMemory } from 'forklock';
 import { expect, test } from 'vitest';
+import { sized } from '../support/long.js';
 import { ownShm } from '../support/own.js';
 
 test('random handles, names and arguments are done, or refused with a code', () => {
   const fuzz = fileURLToPath(new URL('../fuzz/inputs.mjs', import.meta.url));
   const seed = (Date.now() / 1000) >>> 0;
-  const args = [process.execPath, '--expose-gc', '--no-warnings', fuzz, '--seed', `${seed}`, '--runs', '300'];
+  const args = [
+    process.execPath,
+    '--expose-gc',
+    '--no-warnings',
+    fuzz,
+    '--seed',
+    `${seed}`,
+    '--runs',
+    sized('60', '300'),
+  ];
   // It makes and removes names at random, which may be somebody's.
   const [command, ...before] = ownShm('64m', 'A /dev/shm of its own for random names') ?? ['env'];
   const { status, signal, stdout, stderr } = spawnSync(command!, [...before, ...args], {

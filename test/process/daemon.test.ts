@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { sized } from '../support/long.js';
 import { isOver, METHODS, TARGETS } from '../support/processes.js';
 import { type ScriptScope, script } from '../support/script.js';
 
@@ -140,7 +141,7 @@ describe.each(METHODS)('%s', (method) => {
         }
         print(left);
       },
-      [method, TARGETS, 15] as const,
+      [method, TARGETS, sized(4, 15)] as const,
       { deadline: 28_000 },
     );
     expect(stderr).toBe('');

@@ -1,5 +1,6 @@
 import type { ExitStatus } from 'forklock';
-import { type ScriptOptions, type ScriptResult, type ScriptScope, script } from './script.js';
+import { Forker } from './forker.js';
+import { linesOf, type ScriptOptions, type ScriptResult, type ScriptScope, script } from './script.js';
 
 /** What runs in a child. It is sent as source. */
 export type Body = (scope: ScriptScope) => unknown;
@@ -8,29 +9,24 @@ export type Body = (scope: ScriptScope) => unknown;
 export const ALONE = ['--single-threaded', '--v8-pool-size=1'];
 
 export interface Forked extends ScriptResult {
-  /** How the child ended, as its parent was told. Undefined: it did not. */
+  /** How the child ended, as its parent was told. Undefined: it did not. `code` and `signal` are the parent's. */
   status: ExitStatus | undefined;
 }
 
-/** Runs `body` in the child of a fork, and the parent waits for it. `printed` is the child's alone. */
-export async function inChild(body: Body, options: ScriptOptions = {}): Promise<Forked> {
-  const result = await script(
-    (scope, source) => {
-      const pid = scope.forklock.fork();
-      if (pid > 0) {
-        const status = scope.forklock.waitpid(pid, { timeout: 15_000 });
-        if (!status) process.kill(pid, 'SIGKILL');
-        return void process.stdout.write(`\n${JSON.stringify({ status: status ?? null })}\n`);
-      }
-      // biome-ignore lint/security/noGlobalEval: the source is a function of the test
-      return globalThis.eval(`(${source})`)(scope);
-    },
-    [body.toString()],
-    options,
-  );
-  const last = result.printed.at(-1);
-  if (last?.status === undefined) return { ...result, status: undefined };
-  return { ...result, printed: result.printed.slice(0, -1), status: last.status ?? undefined };
+/** Runs `body` in the child of a fork, and the parent waits for it. */
+export async function inChild(
+  body: Body,
+  { execArgv = [], deadline = 20_000 }: Pick<ScriptOptions, 'execArgv' | 'deadline'> = {},
+): Promise<Forked> {
+  const start = performance.now();
+  const { stdout, stderr, status, parent } = await Forker.with(execArgv).run(body.toString(), deadline);
+  return {
+    printed: linesOf(stdout),
+    stderr,
+    status,
+    ...(parent ?? { code: 0, signal: null }),
+    ms: performance.now() - start,
+  };
 }
 
 /** Runs `body` in a process that was not forked. */

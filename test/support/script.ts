@@ -48,6 +48,14 @@ export function script<A extends unknown[]>(
   return node([program, mode, fn.toString(), ...args.map((arg) => JSON.stringify(arg))], options);
 }
 
+/** What was printed: a line of JSON each. */
+// biome-ignore lint/suspicious/noExplicitAny: the test knows what it prints
+export const linesOf = (stdout: string): any[] =>
+  stdout
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => JSON.parse(line));
+
 /** Runs node with a program and its arguments. */
 export async function node(
   program: string[],
@@ -57,9 +65,5 @@ export async function node(
   const command = [...under, process.execPath, ...execArgv, ...program] as unknown as [string, ...string[]];
   const { ended } = startGroup(command, { deadline, env: { ...process.env, NODE_OPTIONS: '', ...env } });
   const { stdout, stderr, code, signal } = await ended;
-  const printed = stdout
-    .split('\n')
-    .filter(Boolean)
-    .map((line) => JSON.parse(line));
-  return { printed, stderr, code, signal, ms: performance.now() - start };
+  return { printed: linesOf(stdout), stderr, code, signal, ms: performance.now() - start };
 }

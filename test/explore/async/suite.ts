@@ -1,6 +1,6 @@
 import { type Change, type Core, loadCore } from '../core.js';
 import { type Found, search } from '../schedule.js';
-import { FULL, SEED } from '../suite.js';
+import { FULL, SEED, SHORT } from '../suite.js';
 import type { Flaw } from './waiter.js';
 import { type AsyncScenario, schedules } from './world.js';
 
@@ -22,7 +22,7 @@ export interface AsyncSuite {
 }
 
 /** Every schedule that leaves the usual one once, some of those that leave it twice, and then random ones. */
-const MOST = FULL ? 20_000 : 1000;
+const MOST = FULL ? 20_000 : SHORT ? 100 : 1000;
 
 export function tellAsync({ build, walks = 2000 }: AsyncStory, mutant?: AsyncMutant): Found {
   const change = mutant && 'file' in mutant ? mutant : undefined;
@@ -30,7 +30,9 @@ export function tellAsync({ build, walks = 2000 }: AsyncStory, mutant?: AsyncMut
   const inCore = change !== undefined && /^(sync\/core|memory\/words)/.test(change.file);
   const run = schedules(build, loadCore(inCore ? change : undefined), change, flaw);
   // A mutant is looked for with one and the same seed, so that to find it is not a matter of luck.
-  const random = mutant ? { walks: 60_000, seed: 1 } : { walks: walks * (FULL ? 100 : 1), seed: SEED };
+  const random = mutant
+    ? { walks: 60_000, seed: 1 }
+    : { walks: Math.ceil(walks * (FULL ? 100 : SHORT ? 0.05 : 1)), seed: SEED };
   return search(run, { deviations: 2, most: MOST, ...random });
 }
 
