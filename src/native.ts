@@ -60,14 +60,16 @@ export interface Native {
   forkRefusal(): string;
   /** In the child of a fork: the parent's `fork` may return. */
   childIsReady(): void;
+  /** In the child of a fork: it ends, and the parent's `fork` is refused for this reason. */
+  childGivesUp(reason: string): never;
   /** Where the time of the last fork went, in ns: `[stopping helpers, marking pages, fork(2), child's preparation]`. */
   forkTimes(): number[];
-  canDropCalls(): boolean;
+  canLeaveCalls(): boolean;
   /**
-   * Forgets the microtasks that wait, and what Node notes of the calls that are under way. `error` goes to
-   * 'uncaughtException' first, where somebody must handle it.
+   * In the child of a fork, which is ready with that: nothing of the JavaScript that runs goes on, nor the microtasks that
+   * wait, from the next turn of a loop on.
    */
-  dropCalls(error: Error): void;
+  leaveCalls(): void;
   /** Calls back before the loop blocks with one or no active handle, and only the parent's requests under way. */
   onRest(callback: (handles: number) => void): number;
   /** Node's main function waits for the tasks of V8, and then runs the loop again if it is alive. */
@@ -106,6 +108,8 @@ export interface Native {
   duplicate(descriptor: number): number;
   closeDescriptor(descriptor: number): number;
   redirect(from: number, to: number): number;
+  /** Standard input becomes /dev/null. */
+  closeInput(): number;
   onReadable(callback: (descriptor: number) => void): number;
   watch(descriptor: number, keepsAlive: boolean): number;
   keepWatch(descriptor: number, keepsAlive: boolean): number;

@@ -5,10 +5,10 @@
 
 #include <cerrno>
 
+#include "../fork/calls.h"
 #include "../fork/fork.h"
 #include "../fork/helpers.h"
 #include "../fork/leave.h"
-#include "../fork/microtasks.h"
 #include "../fork/output.h"
 #include "../fork/rest.h"
 
@@ -29,6 +29,13 @@ int start_anew(Environment& e) {
     if (o.slot < 0) return o.slot;
   }
   return 0;
+}
+
+// As a thread that ends does: others need not find out by themselves.
+void leave_slots(Environment& e) {
+  for (Opened& o : e.opened) {
+    if (o.slot >= 0) leave(o.segment, static_cast<uint32_t>(o.slot));
+  }
 }
 
 // descriptors to keep, whether listening sockets are kept, whether helper threads are, Int32Array(1) that gets the pidfd
@@ -63,6 +70,11 @@ Value ChildIsReady(const CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+Value ChildGivesUp(const CallbackInfo& info) {  // the reason
+  leave_slots(self(info));
+  child_gives_up(text(info, 0));
+}
+
 Value ForkTimesOf(const CallbackInfo& info) {  // -> [park, pages, fork, handshake] in ns
   const ForkTimes& t = fork_times();
   const double values[] = {t.park, t.pages, t.fork, t.handshake};
@@ -71,13 +83,12 @@ Value ForkTimesOf(const CallbackInfo& info) {  // -> [park, pages, fork, handsha
   return out;
 }
 
-Value CanDropCalls(const CallbackInfo& info) { return Napi::Boolean::New(info.Env(), can_drop_microtasks()); }
+Value CanLeaveCalls(const CallbackInfo& info) { return Napi::Boolean::New(info.Env(), can_leave_calls()); }
 
-Value DropCalls(const CallbackInfo& info) {  // an error that a listener handles
-  // Node keeps a stack of its own of who called whom (async_hooks), and aborts when it is not empty in the end. It
-  // empties it after an uncaught exception that was handled.
-  napi_fatal_exception(info.Env(), info[0]);
+Value LeaveCalls(const CallbackInfo& info) {
   drop_microtasks();
+  child_is_ready();
+  leave_calls();
   return info.Env().Undefined();
 }
 
@@ -135,10 +146,7 @@ Value LeaveBeforeTeardown(const CallbackInfo& info) {
 }
 
 Value LeaveProcess(const CallbackInfo& info) {
-  Environment& e = self(info);
-  for (Opened& o : e.opened) {  // as a thread that ends does: others need not find out by themselves
-    if (o.slot >= 0) leave(o.segment, static_cast<uint32_t>(o.slot));
-  }
+  leave_slots(self(info));
   set_exit_code(number(info, 0));
   leave_process();
 }
@@ -150,9 +158,10 @@ void export_fork(Exports* exports) {
   exports->add("whyNoFork", WhyNoFork);
   exports->add("forkRefusal", ForkRefusal);
   exports->add("childIsReady", ChildIsReady);
+  exports->add("childGivesUp", ChildGivesUp);
   exports->add("forkTimes", ForkTimesOf);
-  exports->add("canDropCalls", CanDropCalls);
-  exports->add("dropCalls", DropCalls);
+  exports->add("canLeaveCalls", CanLeaveCalls);
+  exports->add("leaveCalls", LeaveCalls);
   exports->add("onRest", OnRest);
   exports->add("leaveLoop", LeaveLoop);
   exports->add("randomWords", RandomWords);

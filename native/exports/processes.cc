@@ -144,6 +144,16 @@ Value Redirect(const CallbackInfo& info) {  // from, to: both are the same file 
   return give(info, dup2(number(info, 0), number(info, 1)) < 0 ? -errno : 0);
 }
 
+Value CloseInput(const CallbackInfo& info) {  // needs no descriptor besides 0, which may be the last one
+  close(STDIN_FILENO);
+  const int fd = open("/dev/null", O_RDONLY);
+  if (fd < 0) return give(info, -errno);
+  if (fd == STDIN_FILENO) return give(info, 0);
+  const int result = dup2(fd, STDIN_FILENO) < 0 ? -errno : 0;
+  close(fd);
+  return give(info, result);
+}
+
 Value OnReadable(const CallbackInfo& info) {  // callback: called with a watched descriptor that is readable
   Environment& e = self(info);
   e.watches = Watches::make(e.env, info[0]);
@@ -198,6 +208,7 @@ void export_processes(Exports* exports) {
   exports->add("duplicate", Duplicate);
   exports->add("closeDescriptor", CloseDescriptor);
   exports->add("redirect", Redirect);
+  exports->add("closeInput", CloseInput);
   exports->add("onReadable", OnReadable);
   exports->add("watch", WatchDescriptor);
   exports->add("keepWatch", KeepWatch);

@@ -1,12 +1,15 @@
 #include "fork.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstring>
 
 #include "../futex.h"
 #include "../process.h"
@@ -25,14 +28,26 @@ constexpr int kBrokenChild = 127;        // exit code of a child that could not 
 ForkTimes times;
 int ready_pipe = -1;  // in the child: its end
 
-[[noreturn]] void give_up(int error) {
-  const int32_t code = error;
-  (void)!write(ready_pipe, &code, sizeof code);
+// What the child says: 0, that it is ready, or why it ends.
+struct Word {
+  int32_t code;
+  char reason[PIPE_BUF - sizeof(int32_t)];  // it is written at once, and so read at once
+};
+
+void say(int code, const std::string& reason) {
+  Word word = {code, {}};
+  const size_t length = std::min(reason.size(), sizeof word.reason);
+  memcpy(word.reason, reason.data(), length);
+  (void)!write(ready_pipe, &word, sizeof word.code + length);
+}
+
+[[noreturn]] void give_up(int error, const std::string& reason = "") {
+  say(error, reason);
   _exit(kBrokenChild);
 }
 
 // Until the child says that it is ready, or ends.
-int wait_until_ready(int fd, pid_t child) {
+int wait_until_ready(int fd, pid_t child, std::string* reason) {
   pollfd ready = {fd, POLLIN, 0};
   const uint64_t until = monotonic_ns() + uint64_t{kSetUpPatience} * 1000000;
   int n;
@@ -40,12 +55,21 @@ int wait_until_ready(int fd, pid_t child) {
     const uint64_t now = monotonic_ns();
     n = now >= until ? 0 : poll(&ready, 1, static_cast<int>((until - now) / 1000000) + 1);
   } while (n < 0 && errno == EINTR);
-  int32_t code = 0;
-  if (n == 1 && read(fd, &code, sizeof code) == static_cast<ssize_t>(sizeof code) && code == 0) return 0;
+  Word word = {};
+  const ssize_t size = n == 1 ? read(fd, &word, sizeof word) : 0;
+  const bool told = size >= static_cast<ssize_t>(sizeof word.code);
+  if (told && word.code == 0) return 0;
   kill(child, SIGKILL);
-  while (waitpid(child, nullptr, 0) < 0 && errno == EINTR) {
+  int status = 0;
+  while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }
-  return code != 0 ? code : n == 0 ? -ETIMEDOUT : -ECHILD;
+  if (!told && n == 1 && WIFEXITED(status)) {  // a hook of the program's has ended it
+    *reason = "the child ended with exit code " + std::to_string(WEXITSTATUS(status)) + " while it was set up";
+    return -EAGAIN;
+  }
+  if (!told) return n == 0 ? -ETIMEDOUT : -ECHILD;
+  reason->assign(word.reason, static_cast<size_t>(size) - sizeof word.code);
+  return word.code;
 }
 
 }  // namespace
@@ -92,7 +116,7 @@ Forked fork_process(uv_loop_t* loop, const Keep& keep, bool with_helpers, const 
   const double forked = static_cast<double>(monotonic_ns());
   close(ready[1]);
   const int pidfd = pid < 0 ? fork_error : pidfd_of_child(pid);
-  failed = pidfd < 0 ? pidfd : wait_until_ready(ready[0], pid);
+  failed = pidfd < 0 ? pidfd : wait_until_ready(ready[0], pid, reason);
   close(ready[0]);
   times = {parked - start, marked - parked, forked - marked, static_cast<double>(monotonic_ns()) - forked};
   if (failed == 0) return {pid, pidfd};
@@ -101,11 +125,12 @@ Forked fork_process(uv_loop_t* loop, const Keep& keep, bool with_helpers, const 
 }
 
 void child_is_ready() {
-  const int32_t code = 0;
-  (void)!write(ready_pipe, &code, sizeof code);
+  say(0, "");
   close(ready_pipe);
   ready_pipe = -1;
 }
+
+void child_gives_up(const std::string& reason) { give_up(-EAGAIN, reason); }
 
 const ForkTimes& fork_times() { return times; }
 

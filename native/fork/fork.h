@@ -42,6 +42,9 @@ Forked fork_process(uv_loop_t* loop, const Keep& keep, bool with_helpers, const 
 // Ends the parent's fork_process.
 void child_is_ready();
 
+// Ends it with -EAGAIN and this reason, and the child with it.
+[[noreturn]] void child_gives_up(const std::string& reason);
+
 const ForkTimes& fork_times();
 
 }  // namespace forklock

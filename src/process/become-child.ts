@@ -15,8 +15,15 @@ function dropChannel(): void {
 /** Forked children leave as this says; a child of a child has it already. */
 let leaves = false;
 
-/** Everything that a fork leaves wrong in JavaScript. `rehearsing`: this is not a child, and nothing changes. */
-export function becomeChild(rehearsing = false): void {
+export interface Becoming {
+  /** This is not a child, and nothing changes. */
+  rehearsing?: boolean;
+  /** What the parent has made of the end of its process is forgotten. */
+  anew?: boolean;
+}
+
+/** Everything that a fork leaves wrong in JavaScript. */
+export function becomeChild({ rehearsing = false, anew = false }: Becoming = {}): void {
   if (!rehearsing) {
     Object.defineProperty(process, 'pid', {
       value: native().getpid(),
@@ -24,7 +31,7 @@ export function becomeChild(rehearsing = false): void {
       configurable: true,
       enumerable: true,
     });
-    if (!leaves) leaveAtTheEnd();
+    if (!leaves || anew) leaveAtTheEnd();
     leaves = true;
     renewRandomness();
     if (process.send !== undefined) dropChannel();
@@ -34,13 +41,22 @@ export function becomeChild(rehearsing = false): void {
   runAfterFork(rehearsing);
 }
 
-/** The steps between the two returns of the system call, in the child. A failure is the parent's error. */
-export function prepareChild(steps: () => void): void {
+/**
+ * The steps between the two returns of the system call, in the child. A failure is the parent's error, and nobody who
+ * called this is told here: the child must not go on with its parent's program.
+ */
+export function setUpChild<T>(steps: () => T): T {
   try {
-    steps();
+    return steps();
   } catch (error) {
-    process.stderr.write(`forklock: the child of a fork could not be set up: ${(error as Error)?.stack}\n`);
-    native().leaveProcess(127);
+    return native().childGivesUp(`the child could not be set up: ${textOf(error)}`);
   }
-  native().childIsReady();
+}
+
+function textOf(error: unknown): string {
+  try {
+    return String(error);
+  } catch {
+    return 'an error that cannot be printed';
+  }
 }

@@ -1,66 +1,78 @@
+import { setImmediate } from 'node:timers';
 import { ForkUnsafeError } from '../errors.js';
 import { native } from '../native.js';
-import { becomeChild, prepareChild } from './become-child.js';
+import { becomeChild, setUpChild } from './become-child.js';
+import { dropHooks } from './drop-hooks.js';
 import { callFork, type Forked } from './fork.js';
 import { endAtRest } from './rest.js';
 import { leaveImmediate, runningImmediate, silenceParent } from './silence.js';
 
-/** Node's own: with what listeners are added and removed, and what prints warnings and follows the size of a terminal. */
-const KEPT = ['newListener', 'removeListener', 'SIGWINCH'];
-const PRINTS_WARNINGS = 'onWarning';
+const nothing = (): void => {};
 
-/** The parent's handlers of signals, of uncaught exceptions and of the end are about the parent's work. */
-function dropListeners(): void {
-  for (const event of process.eventNames() as NodeJS.Signals[]) {
-    if (KEPT.includes(event)) continue;
-    for (const listener of process.listeners(event)) {
-      if (listener.name !== PRINTS_WARNINGS) process.off(event, listener);
-    }
-  }
-}
+/** What a child that has not begun to run what is its own may be told of the parent's: it concerns the parent. */
+const TROUBLE = ['uncaughtException', 'unhandledRejection'] as const;
+
+/** What Node's C++ calls when an exception was not caught. Not by way of there, which has none within the handler of another. */
+const node = process as unknown as { _fatalException(error: unknown): boolean };
 
 /**
  * Leaves all JavaScript that is running: no catch and no finally block of it runs, and the next JavaScript is what the
- * event loop calls. As `worker.terminate()` does, only that the environment goes on (`Runtime.terminateExecution` of the
- * inspector, which V8 takes back when the outermost call has been left).
+ * event loop calls. As `worker.terminate()` does, only that the environment goes on.
  */
 function unwind(): never {
-  const { Session } = process.getBuiltinModule('node:inspector');
-  const session = new Session();
-  session.connect();
-  process.once('uncaughtException', () => {});
-  native().dropCalls(new Error('the code that called fork() is left'));
-  session.post('Runtime.terminateExecution');
+  // Node keeps a stack of its own of who called whom (async_hooks), and aborts when it is not empty in the end. It empties
+  // it after an uncaught exception that somebody handles.
+  node._fatalException(new Error('the code that called start() is left'));
+  native().leaveCalls();
   for (;;); // V8 ends it where it looks whether it should go on, and a plain return is no such place
 }
 
-/**
- * Why no process can be started by forking this one; see {@link whyNoFork}. Besides that, it takes two things that a build
- * of Node may lack.
- */
+/** Calls back when what the parent has left in this turn of the event loop is over: rejections that it would have handled. */
+function afterParent(body: () => void): void {
+  for (const event of TROUBLE) process.on(event, nothing);
+  setImmediate(() => {
+    setImmediate(() => {
+      for (const event of TROUBLE) process.off(event, nothing);
+      body();
+    });
+  });
+}
+
+/** Why no process can be started by forking this one; see {@link whyNoFork}. */
 function whyNoForkInto(): string | undefined {
-  if (native().canDropCalls() && (process.features as { inspector?: boolean }).inspector) return undefined;
-  return 'this build of Node lacks the inspector, or hides functions of V8, and without them the child cannot leave the code that called start(): use the start method forkserver or spawn';
+  if (!native().canLeaveCalls()) {
+    return 'this build of Node hides functions of V8, and without them the child cannot leave the code that called start(): use the start method forkserver or spawn';
+  }
+  const { permission } = process as { permission?: { has(scope: string): boolean } };
+  if (permission?.has('inspector') === false) {
+    return 'the child has to end the JavaScript that called start(), as the inspector can, and what the inspector can the permission model does not allow: start node with --allow-inspector, where it has that option, or use the start method forkserver or spawn';
+  }
+  if ((process as unknown as { _exiting?: boolean })._exiting) {
+    return "the process is ending, and in its child no event loop would run any more: call start() before the 'exit' event";
+  }
+  return undefined;
 }
 
 /**
  * Forks, for start method 'fork'. Returns in the parent only. In the child nothing of the parent's goes
  * on: not the code that called this, nor its timers, connections, servers, pending calls, promises and handlers of
- * `process`. `body` is called from the child's event loop, and the child ends when nothing of its own is left to do.
+ * `process`. There `begin` is called at once, and what it throws is the parent's error; `body` from the child's event
+ * loop. The child ends when nothing of its own is left to do.
  */
-export function forkInto(body: () => void): Forked {
+export function forkInto(begin: () => void, body: () => void): Forked {
   const reason = whyNoForkInto();
   if (reason !== undefined) throw new ForkUnsafeError(reason);
   const immediate = runningImmediate();
   const forked = callFork([], false);
   if (forked.pid > 0) return forked;
-  prepareChild(() => {
-    dropListeners();
-    becomeChild();
+  return setUpChild(() => {
+    dropHooks();
+    becomeChild({ anew: true });
     if (immediate) leaveImmediate(immediate);
     silenceParent();
     endAtRest();
-    setImmediate(body);
+    begin();
+    afterParent(body);
+    unwind();
   });
-  unwind();
 }

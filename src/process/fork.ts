@@ -68,9 +68,10 @@ export function callFork(descriptors: readonly number[], listening: boolean): Fo
  *   child has put its own things in order. Page tables are copied, so it takes longer the larger the process is.
  *
  * Errors, after which there is no child: `ERR_FORKLOCK_FORK_UNSAFE`, whose `reason` says what stands in the way: worker
- * threads, the inspector, a thread that never slept in that second, an unknown machine or C library;
- * `ERR_FORKLOCK_SYSTEM`, of fork(2) itself, and when the child could not be set up; `ERR_FORKLOCK_INVALID_ARG_TYPE` for
- * `options` that are no object, and for what `keep` has besides open sockets, servers and descriptors.
+ * threads, the inspector, a thread that never slept in that second, an unknown machine or C library, what was thrown when
+ * the child was set up (it has ended, and has not gone on with the program); `ERR_FORKLOCK_SYSTEM`, of fork(2) and what
+ * the child takes; `ERR_FORKLOCK_INVALID_ARG_TYPE` for `options` that are no object, and for what `keep` has besides open
+ * sockets, servers and descriptors.
  *
  * What is whose, and the limits: docs/processes.md.
  */

@@ -10,6 +10,7 @@ import { goOnAsChild } from './go-on.js';
 import { type Incoming, post, take } from './message.js';
 import { type Order, order } from './order.js';
 import { PARENT, SOCKET } from './program.js';
+import { endWithError } from './run.js';
 import { Spare } from './spare.js';
 import { Standby } from './standby.js';
 
@@ -29,6 +30,7 @@ interface Ward {
 
 /** Forks on request, and tells how its children ended. */
 export class ForkServer {
+  readonly #pid = native().getpid();
   readonly #wards = new Map<number, Ward>();
   /** Answers that wait for room in the socket. */
   #unsent: Answer[] = [];
@@ -93,6 +95,7 @@ export class ForkServer {
       this.#wards.set(pidfd, { id, pidfd, daemon });
       post(SOCKET, { id, pid } satisfies Answer, [pidfd]);
     } catch (error) {
+      this.#endAsChild(error);
       this.#unsent.push({ id, ...refusal(error) });
     }
     for (const fd of descriptors) native().closeDescriptor(fd);
@@ -126,6 +129,7 @@ export class ForkServer {
       if (spare instanceof Standby) return spare;
       this.#spares.push(spare);
     } catch (error) {
+      this.#endAsChild(error);
       this.#fails = true;
       refusal(error); // whoever asks for a process is told
     }
@@ -137,6 +141,11 @@ export class ForkServer {
       if (spare.hire(descriptors)) return spare;
     }
     return undefined;
+  }
+
+  /** After what threw in a child, which must not go on as a second server. */
+  #endAsChild(error: unknown): void {
+    if (native().getpid() !== this.#pid) endWithError(error);
   }
 
   /** In a child: gives up what is the server's. */

@@ -1,13 +1,15 @@
-import { becomeChild, prepareChild } from './become-child.js';
+import { native } from '../native.js';
+import { becomeChild, setUpChild } from './become-child.js';
 import { endAtRest } from './rest.js';
 import { silenceLater } from './silence.js';
 import { runsAlone } from './why-no-fork.js';
 
 /** In a child that goes on with the code that forked. `rehearsing`: this is not a child, and nothing changes. */
 export function goOnAsChild(rehearsing = false): void {
-  prepareChild(() => {
-    becomeChild(rehearsing);
+  setUpChild(() => {
+    becomeChild({ rehearsing });
     const silenced = silenceLater(rehearsing);
     if ((silenced || runsAlone()) && !rehearsing) endAtRest();
+    if (!rehearsing) native().childIsReady();
   });
 }

@@ -158,7 +158,7 @@ export class Process {
 
   #fork(): OwnChild {
     const parent = { pid: native().getpid(), name: self().name, pidfd: pidfdOfSelf() };
-    const { pid, pidfd } = forkInto(() => {
+    const begin = (): void => {
       this.#state = 'current';
       this.#creator = native().getpid();
       becomeSelf({ name: this.#name, identity: this.#identity, daemon: this.#daemon, authkey: this.#authkey, parent });
@@ -166,8 +166,8 @@ export class Process {
       becomeCurrent(this);
       closeStdin();
       if (this.#daemon) endWithParent(parent, true);
-      void runHere(this);
-    });
+    };
+    const { pid, pidfd } = forkInto(begin, () => void runHere(this));
     return new OwnChild(pid, pidfd, []);
   }
 

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers';
 import { checked } from '../errors.js';
 import { native } from '../native.js';
 import { hasImmediates, hasOwnTimers, isAtRest } from './silence.js';

@@ -1,5 +1,6 @@
-import { closeSync, openSync } from 'node:fs';
+import { writeSync } from 'node:fs';
 import { inspect } from 'node:util';
+import { checked } from '../errors.js';
 import { native } from '../native.js';
 import { isReadable } from './descriptors.js';
 import type { Process } from './process.js';
@@ -19,15 +20,29 @@ export function endWithParent({ pidfd }: Parent, tied: boolean): void {
 
 /** As Python: children of a terminal do not compete for what is typed. */
 export function closeStdin(): void {
-  const fd = openSync('/dev/null', 'r');
-  native().redirect(fd, 0);
-  closeSync(fd);
+  checked(native().closeInput(), 'opening /dev/null');
 }
 
 /** Prints an error of the child's program, and ends with exit code 1. Exit handlers run. */
 export function endWithError(error: unknown): never {
-  process.stderr.write(`Process ${self().name}:\n${inspect(error)}\n`);
-  process.exit(1);
+  const text = `Process ${self().name}:\n${textOf(error)}\n`;
+  try {
+    process.stderr.write(text);
+  } catch {
+    writeSync(2, text); // the program has put something there that does not work
+  } finally {
+    process.exit(1);
+  }
+}
+
+/** Also of what cannot be looked at: a `stack`, or an `inspect.custom`, that throws. */
+function textOf(error: unknown): string {
+  for (const show of [inspect, String]) {
+    try {
+      return show(error);
+    } catch {}
+  }
+  return 'something was thrown that cannot be printed';
 }
 
 /** Runs the target in the child. The process ends when that is done and nothing else keeps its event loop alive. */

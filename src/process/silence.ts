@@ -1,4 +1,5 @@
 import { AsyncResource, createHook, executionAsyncResource } from 'node:async_hooks';
+import { clearImmediate, setImmediate } from 'node:timers';
 import { ForkUnsafeError } from '../errors.js';
 
 /** What Node's timers are made of. They are in lists, and these properties are as old as the lists. */
@@ -32,10 +33,11 @@ export function silenceRequests(rehearsing: boolean): void {
 }
 
 function isInImmediate(): boolean {
-  const { stackTraceLimit } = Error;
+  const { stackTraceLimit, prepareStackTrace } = Error;
   Error.stackTraceLimit = Number.POSITIVE_INFINITY;
+  Object.assign(Error, { prepareStackTrace: undefined }); // the program's own may write another text, or throw
   const { stack } = new Error();
-  Error.stackTraceLimit = stackTraceLimit;
+  Object.assign(Error, { stackTraceLimit, prepareStackTrace });
   // Between two immediates Node runs ticks and microtasks, and there its list is in order.
   const frame = /\b(processImmediate|runNextTicks|processTicksAndRejections) \(node:internal/.exec(stack ?? '');
   return frame?.[1] === 'processImmediate';
