@@ -22,11 +22,13 @@ export {
 } from './errors.js';
 export type { Handle } from './memory/handle.js';
 export type { NameOptions, WaitOptions } from './options.js';
+export { type ForkHooks, registerAtFork } from './process/at-fork.js';
 export { activeChildren } from './process/children.js';
 export { type Context, getContext } from './process/context.js';
 export { type ForkOptions, fork } from './process/fork.js';
 export { setForkserverPreload } from './process/forkserver-client.js';
 export { cpuCount, getpid, getppid } from './process/ids.js';
+export { _exit } from './process/leave.js';
 export { getAllStartMethods, getStartMethod, type StartMethod, setStartMethod } from './process/methods.js';
 export { type ParentProcess, parentProcess } from './process/parent.js';
 export { currentProcess, Process, type ProcessOptions } from './process/process.js';

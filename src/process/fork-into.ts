@@ -1,6 +1,7 @@
 import { setImmediate } from 'node:timers';
 import { ForkUnsafeError } from '../errors.js';
 import { native } from '../native.js';
+import { runHooksInChild } from './at-fork.js';
 import { becomeChild, setUpChild } from './become-child.js';
 import { dropHooks } from './drop-hooks.js';
 import { callFork, type Forked } from './fork.js';
@@ -72,6 +73,7 @@ export function forkInto(begin: () => void, body: () => void): Forked {
     silenceParent();
     endAtRest();
     begin();
+    runHooksInChild();
     afterParent(body);
     unwind();
   });

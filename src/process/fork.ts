@@ -3,6 +3,7 @@ import { checked, ForkUnsafeError, type Reasons, wrongType } from '../errors.js'
 import { shareWithChild } from '../memory/arena.js';
 import { native } from '../native.js';
 import { checkObject } from '../options.js';
+import { beginRound } from './at-fork.js';
 import { goOnAsChild } from './go-on.js';
 import { checkPidfds } from './pidfd.js';
 import { rehearse } from './rehearse.js';
@@ -42,10 +43,16 @@ export function callFork(descriptors: readonly number[], listening: boolean): Fo
   if (reason !== undefined) throw new ForkUnsafeError(reason);
   checkPidfds();
   rehearse();
-  const pid = native().fork(descriptors, listening, !runsAlone(), made);
-  const refusal = pid === EAGAIN ? native().forkRefusal() : '';
-  if (refusal !== '') throw new ForkUnsafeError(refusal);
-  if (checked(pid, 'fork()', REASONS) > 0) shareWithChild();
+  const hooks = beginRound();
+  let pid = -1;
+  try {
+    pid = native().fork(descriptors, listening, !runsAlone(), made);
+    const refusal = pid === EAGAIN ? native().forkRefusal() : '';
+    if (refusal !== '') throw new ForkUnsafeError(refusal);
+    if (checked(pid, 'fork()', REASONS) > 0) shareWithChild();
+  } finally {
+    if (pid !== 0) hooks.inParent();
+  }
   return { pid, pidfd: made[0]! };
 }
 
@@ -73,7 +80,7 @@ export function callFork(descriptors: readonly number[], listening: boolean): Fo
  * the child takes; `ERR_FORKLOCK_INVALID_ARG_TYPE` for `options` that are no object, and for what `keep` has besides open
  * sockets, servers and descriptors.
  *
- * What is whose, and the limits: docs/processes.md.
+ * Functions that `registerAtFork` was given run around it. What is whose, and the limits: docs/processes.md.
  */
 export function fork(options: ForkOptions = {}): number {
   const { keep = [] } = checkObject(options, 'options') as ForkOptions;

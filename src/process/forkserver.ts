@@ -1,4 +1,5 @@
 import { constants } from 'node:os';
+import { inspect } from 'node:util';
 import { EAGAIN } from '../errno.js';
 import { checked, ForkUnsafeError, SystemError } from '../errors.js';
 import { native } from '../native.js';
@@ -196,5 +197,5 @@ export class ForkServer {
 function refusal(error: unknown): { refused: string } | { errno: number } {
   if (error instanceof ForkUnsafeError) return { refused: error.reason };
   if (error instanceof SystemError) return { errno: error.errno };
-  throw error;
+  return { refused: `a function that registerAtFork() was given has thrown: ${inspect(error)}` };
 }

@@ -1,4 +1,5 @@
 import { native } from '../native.js';
+import { runHooksInChild } from './at-fork.js';
 import { becomeChild, setUpChild } from './become-child.js';
 import { endAtRest } from './rest.js';
 import { silenceLater } from './silence.js';
@@ -10,6 +11,8 @@ export function goOnAsChild(rehearsing = false): void {
     becomeChild({ rehearsing });
     const silenced = silenceLater(rehearsing);
     if ((silenced || runsAlone()) && !rehearsing) endAtRest();
-    if (!rehearsing) native().childIsReady();
+    if (rehearsing) return;
+    runHooksInChild();
+    native().childIsReady();
   });
 }
