@@ -16,6 +16,12 @@ const OPENING = 1_000;
 const BALANCE = 0; // the first cell of the books; after it, one cell for each teller's own sum
 
 const self = new URL(import.meta.url);
+/** Who has not ended: if this program fails, nobody is left behind. */
+const running = new Set();
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
 const [role, ...args] = process.argv.slice(2);
 if (role === 'teller') teller(...args);
 else await main();
@@ -47,7 +53,8 @@ async function main() {
     const argv = ['teller', String(seat), start.handle, lock.handle, books.handle];
     if (seat <= PROCESSES) {
       const child = fork(self, argv, { timeout: 15_000, killSignal: 'SIGKILL' });
-      process.on('exit', () => child.kill('SIGKILL')); // if this program fails, nobody is left behind
+      running.add(child);
+      child.once('exit', () => running.delete(child));
       names.push(`process ${child.pid}`);
       ends.push(success(child));
     } else {

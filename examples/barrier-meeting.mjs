@@ -11,6 +11,12 @@ import { Barrier, RawArray } from 'forklock';
 const MEMBERS = 4;
 const ROUNDS = 5;
 
+/** Who has not ended: if this program fails, nobody is left behind. */
+const running = new Set();
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
 const [role, ...args] = process.argv.slice(2);
 if (role === 'member') member(...args);
 else await main();
@@ -45,7 +51,8 @@ async function main() {
       timeout: 15_000,
       killSignal: 'SIGKILL',
     });
-    process.on('exit', () => child.kill('SIGKILL')); // if this program fails, nobody is left behind
+    running.add(child);
+    child.once('exit', () => running.delete(child));
     ends.push(success(child));
   }
   await Promise.all(ends);

@@ -18,6 +18,12 @@ const PLACES = 8;
 const [FILLED, OLDEST, TAKEN, PEAK, FIRST] = [0, 1, 2, 3, 4];
 const RESULTS = FIRST + PLACES;
 
+/** Who has not ended: if this program fails, nobody is left behind. */
+const running = new Set();
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
 const [role, ...args] = process.argv.slice(2);
 if (role === 'produce') produce(...args);
 else if (role === 'consume') consume(...args);
@@ -75,7 +81,8 @@ async function main() {
       timeout: 15_000,
       killSignal: 'SIGKILL',
     });
-    process.on('exit', () => child.kill('SIGKILL')); // if this program fails, nobody is left behind
+    running.add(child);
+    child.once('exit', () => running.delete(child));
     return success(child);
   };
   const ends = [];

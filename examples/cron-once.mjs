@@ -11,6 +11,12 @@ import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { Lock } from 'forklock';
 
+/** Who has not ended: if this program fails, nobody is left behind. */
+const running = new Set();
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
 const [role, jobLock] = process.argv.slice(2);
 if (role === 'job') await job(jobLock);
 else await main();
@@ -52,7 +58,8 @@ async function main() {
 function startAtOnce(count, name) {
   const start = async () => {
     const child = fork(new URL(import.meta.url), ['job', name], { timeout: 15_000, killSignal: 'SIGKILL' });
-    process.on('exit', () => child.kill('SIGKILL')); // if this program fails, nobody is left behind
+    running.add(child);
+    child.once('exit', () => running.delete(child));
     const [message] = await Promise.race([once(child, 'message'), once(child, 'exit')]);
     return { child, message };
   };

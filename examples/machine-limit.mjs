@@ -12,6 +12,12 @@ import { RawArray, Semaphore } from 'forklock';
 const LIMIT = 2;
 const JOBS = 6;
 
+/** Who has not ended: if this program fails, nobody is left behind. */
+const running = new Set();
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
 const [role, ...args] = process.argv.slice(2);
 if (role === 'job') job(...args);
 else if (role === 'hold') await hold(...args);
@@ -77,7 +83,8 @@ async function main() {
 
 function start(...argv) {
   const child = fork(new URL(import.meta.url), argv, { timeout: 15_000, killSignal: 'SIGKILL' });
-  process.on('exit', () => child.kill('SIGKILL')); // if this program fails, nobody is left behind
+  running.add(child);
+  child.once('exit', () => running.delete(child));
   return child;
 }
 

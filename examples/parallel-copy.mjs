@@ -4,7 +4,7 @@
 // count of those at work is in shared memory, only to show that the limit holds.
 //
 //   node examples/parallel-copy.mjs <from> <to>
-import { copyFileSync, mkdirSync, readdirSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { Process, parentProcess, Semaphore, SharedArray } from 'forklock';
 
@@ -22,6 +22,10 @@ export function copy(from, to, atWork) {
 // The processes import this module, too, for `copy`: the rest is for the program itself.
 if (parentProcess() === null) {
   const [from, to] = process.argv.slice(2);
+  if (to === undefined || !statSync(from, { throwIfNoEntry: false })?.isDirectory()) {
+    console.error('usage: node examples/parallel-copy.mjs <from: a folder> <to: a folder>');
+    process.exit(2);
+  }
   const permits = new Semaphore(AT_A_TIME);
   const atWork = new SharedArray('int32', 2); // how many are at work now, and how many there were at most
   const ends = [];

@@ -9,6 +9,12 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { cpuCount, fork, Lock, RawValue, waitpidAsync } from 'forklock';
 
+const port = Number(process.argv[2] ?? 0);
+if (!(Number.isInteger(port) && port >= 0 && port < 65_536)) {
+  console.error('usage: node examples/prefork-server.mjs [port]');
+  process.exit(2);
+}
+
 const requests = new RawValue('int32');
 const alive = new Lock();
 alive.acquire();
@@ -19,7 +25,7 @@ const server = createServer((_request, response) => {
   response.setHeader('connection', 'close'); // so that each request may come to another process
   response.end(`request ${number} was answered by process ${process.pid}\n`);
 });
-server.listen(Number(process.argv[2] ?? 0), 'localhost');
+server.listen(port, 'localhost');
 await once(server, 'listening');
 
 const children = new Set();

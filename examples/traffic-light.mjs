@@ -10,6 +10,12 @@ import { Event, Semaphore } from 'forklock';
 const CARS = 4;
 const CROSSINGS = 6;
 
+/** Who has not ended: if this program fails, nobody is left behind. */
+const running = new Set();
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
 const [role, ...args] = process.argv.slice(2);
 if (role === 'car') car(...args);
 else await main();
@@ -35,7 +41,8 @@ async function main() {
   const handles = [arrived, crossed, ...lights].map((object) => object.handle);
   for (let number = 1; number <= CARS; number++) {
     const child = fork(new URL(import.meta.url), ['car', String(number), ...handles]);
-    process.on('exit', () => child.kill('SIGKILL')); // if this program fails, nobody is left behind
+    running.add(child);
+    child.once('exit', () => running.delete(child));
     child.once('exit', (code) => {
       if (code !== 0) throw new Error(`car ${number} broke down`);
     });
