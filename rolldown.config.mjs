@@ -1,8 +1,19 @@
-// Node takes about half a millisecond to find and link each module of a package. What tsc has compiled goes into one
-// file, so that importing it costs a few milliseconds; dist/*.d.ts and the modules stay beside it, one for one.
+// Node takes about half a millisecond to find and link each module of a package. What tsc has compiled goes into few
+// files, so that importing it costs a few milliseconds: what the package exports, the program of its processes, what both
+// have in common, and the modules that they load by name. dist/*.d.ts and the modules stay beside them, one for one.
 export default {
-  input: 'dist/index.js',
+  input: {
+    forklock: 'dist/index.js',
+    program: 'dist/process/main.js',
+    warm: 'dist/process/warm.js',
+    'warm-spare': 'dist/process/warm-spare.js',
+  },
   platform: 'node',
-  external: ['node-gyp-build'],
-  output: { file: 'dist/forklock.js', format: 'esm', sourcemap: true },
+  output: {
+    dir: 'dist',
+    format: 'esm',
+    sourcemap: true,
+    entryFileNames: ({ name }) => (name === 'forklock' ? 'forklock.js' : `${name}.mjs`),
+    chunkFileNames: 'shared.mjs',
+  },
 };

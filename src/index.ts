@@ -1,6 +1,6 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 
-import './process/programs.js';
+import { refuseToRunInstead } from './process/program.js';
 
 export { RawArray, SharedArray, SharedArray as Array } from './data/array.js';
 export { SharedMemory, type SharedMemoryOptions } from './data/shared-memory.js';
@@ -43,3 +43,5 @@ export type { OnOwnerDied } from './sync/owner-death.js';
 export { RLock } from './sync/rlock.js';
 export { RWLock } from './sync/rwlock.js';
 export { BoundedSemaphore, Semaphore, type SemaphoreOptions } from './sync/semaphore.js';
+
+refuseToRunInstead();

@@ -1,6 +1,5 @@
-import { createRequire } from 'node:module';
-import { fileURLToPath } from 'node:url';
 import { ForklockError } from './errors.js';
+import { addonFiles, bundled } from './home.js';
 
 /**
  * The addon, as native/addon.cc exports it. Segments are named by small integers that belong to this environment
@@ -125,30 +124,49 @@ export interface Native {
 }
 
 function load(): Native {
-  const root = fileURLToPath(new URL('..', import.meta.url));
   if (process.platform !== 'linux') {
     throw new ForklockError(
       'ERR_FORKLOCK_UNSUPPORTED_PLATFORM',
       `forklock needs Linux: it stands on futexes and robust lists. This is ${process.platform}-${process.arch}.`,
     );
   }
-  const require = createRequire(import.meta.url);
-  let addon: Native;
-  try {
-    addon = (require('node-gyp-build') as (dir: string) => Native)(root);
-  } catch (cause) {
-    throw new ForklockError(
-      'ERR_FORKLOCK_NO_NATIVE_BUILD',
-      `no native build of forklock was found for ${process.platform}-${process.arch} in ${root} (looked into build/ and prebuilds/). ` +
-        'With a C++17 compiler, make and python3 there, `npx node-gyp rebuild` in that folder makes one.',
-      { cause },
-    );
-  }
+  const addon = loadAddon();
   // For the tests of the fallback: with this the addon behaves as on a kernel without futex_waitv.
   if (process.env.FORKLOCK_PLAIN_FUTEX === '1') addon.forcePlainFutex(true);
   // `process.exit()` stops the workers one after the other, and none of them while it is in a native sleep.
   if (process.getBuiltinModule('node:worker_threads').isMainThread) process.once('exit', addon.endSleeps);
   return addon;
+}
+
+function loadAddon(): Native {
+  const { files, folders, isBundled } = addonFiles();
+  const failures: Error[] = [];
+  for (const file of files) {
+    try {
+      return process.getBuiltinModule('node:module').createRequire(file)(file);
+    } catch (error) {
+      failures.push(error as Error);
+    }
+  }
+  const [cause] = failures;
+  if (!cause && isBundled) throw bundled('native build (prebuilds/ or build/)');
+  throw new ForklockError('ERR_FORKLOCK_NO_NATIVE_BUILD', cause ? notLoaded(files[0]!, cause) : notFound(folders[0]!), {
+    cause,
+  });
+}
+
+const BUILD = 'With a C++17 compiler, make and python3 there, `npx node-gyp rebuild` in that folder makes one.';
+
+function notFound(folder: string): string {
+  return `no native build of forklock was found for ${process.platform}-${process.arch} in ${folder} (looked into build/ and prebuilds/). ${BUILD}`;
+}
+
+function notLoaded(file: string, cause: Error): string {
+  const { code } = cause as NodeJS.ErrnoException;
+  if (code === 'ERR_DLOPEN_DISABLED' || code === 'ERR_ACCESS_DENIED') {
+    return `node was started so that native builds may not be loaded, and forklock is one: with --permission it takes --allow-addons, and --no-addons must not be there (${cause.message})`;
+  }
+  return `the native build of forklock, ${file}, cannot be loaded here: ${cause.message}. ${BUILD}`;
 }
 
 let loaded: Native | undefined;

@@ -1,24 +1,35 @@
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startGroup } from './support/group.js';
+import { install, root } from './support/installed.js';
 import { isRunning } from './support/processes.js';
 
-const folder = new URL('../examples/', import.meta.url);
+const scratch = mkdtempSync(join(tmpdir(), 'forklock-examples-'));
+/** Where they stand beside the package as it is published. */
+let folder: string;
+beforeAll(() => {
+  folder = join(install(scratch), 'examples');
+  cpSync(join(root, 'examples'), folder, { recursive: true });
+});
+afterAll(() => rmSync(scratch, { recursive: true }));
+
+/** The warning of some examples, which is what they show. */
+const DEATHS = /^\(node:\d+\) \[FORKLOCK_OWNER_DIED\] .*\n(\(Use `node --trace-warnings .*\n)?/gm;
 
 /** Starts an example as a user would. */
 function start(name: string, args: readonly string[] = []) {
-  const { child, ended } = startGroup([process.execPath, fileURLToPath(new URL(name, folder)), ...args]);
+  const { child, ended } = startGroup([process.execPath, join(folder, name), ...args]);
   /** How it ended. Its output is complete when all that have it have ended: so no process of it is left then. */
   const end = async () => {
     const { stdout, stderr, code, signal } = await ended;
     expect({ code, signal }, `${name}\n${stdout}\n${stderr}`).toEqual({ code: 0, signal: null });
+    expect(stderr.replace(DEATHS, '')).toBe('');
     return { lines: stdout.trimEnd().split('\n'), stdout, stderr };
   };
-  return { child, end };
+  return { child, ended, end };
 }
 
 function run(name: string, ...args: string[]) {
@@ -219,4 +230,17 @@ test('terminate-holder: the next one gets the lock, and puts in order what was h
     'journal 150, ledger 150, lock free: true',
   ]);
   expect(stderr.match(/FORKLOCK_OWNER_DIED/g)).toHaveLength(1);
+});
+
+test.each([
+  ['parallel-copy.mjs', []],
+  ['parallel-copy.mjs', ['/nowhere', '/tmp']],
+  ['prefork-server.mjs', ['http']],
+])('%s with arguments %j says how it is used', async (name, args) => {
+  const { stdout, stderr, code } = await start(name, args).ended;
+  expect({ stdout, stderr, code }).toEqual({
+    stdout: '',
+    stderr: expect.stringMatching(/^usage: node .*\n$/),
+    code: 2,
+  });
 });

@@ -1,21 +1,18 @@
 import { native } from '../native.js';
 import { setEnvironment } from './environment.js';
-import { Received, take } from './message.js';
+import { type Incoming, Received } from './message.js';
 import { becomeCurrent, Process, revive } from './process.js';
 import { PARENT, SOCKET } from './program.js';
-import { endWithError, endWithParent, runHere } from './run.js';
+import { endWithError, endWithParent, importing, runHere } from './run.js';
 import { becomeSelf, whileImporting } from './self.js';
 import { load, type Place } from './target.js';
 import { redeem } from './ticket.js';
 import { ALONE, runsAlone } from './why-no-fork.js';
 
 /** The program of a spawned process. */
-export function beSpawned(): void {
-  native().adopt(SOCKET);
-  native().adopt(PARENT);
-  const message = take(SOCKET);
+export function beSpawned({ descriptors }: Incoming): void {
   native().closeDescriptor(SOCKET);
-  const [payload, ...segments] = message!.descriptors;
+  const [payload, ...segments] = descriptors;
   void begin(new Received(payload!, segments), PARENT);
 }
 
@@ -45,5 +42,5 @@ export async function begin(received: Received, pidfd: number): Promise<void> {
 }
 
 function find(place: Place): Promise<unknown> {
-  return whileImporting(place.module, () => load(place));
+  return whileImporting(place.module, () => importing(() => load(place)));
 }

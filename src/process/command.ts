@@ -2,27 +2,49 @@ import { native } from '../native.js';
 import { variablesOf } from './environment.js';
 import { ALONE, runsAlone } from './why-no-fork.js';
 
-/** Options of node that are about its main program or its debugger, not about the processes that it starts. */
-const NOT_INHERITED = /^(--inspect|--debug-port|--test|--watch|--input-type|--check$|-c$|--interactive$|-i$|--run$)/;
-const EVALUATED = /^(-e|-p|-pe|--eval|--print)$/;
-const WITH_VALUE = /^(--inspect-port|--debug-port|--inspect-publish-uid|--watch-path|--input-type)$/;
+/**
+ * Options of node that are about its main program, its debugger or what it does instead of running a program, not about the
+ * processes that it starts. (The environment goes along by itself, files of it have been read.)
+ */
+const NOT_INHERITED = new RegExp(
+  '^--(no-)?(inspect|debug-port|(experimental-)?test|watch|input-type|check|syntax-check|interactive|run|eval|print|entry-url|env-file|' +
+    'snapshot-blob|build-snapshot|build-sea|experimental-sea-config|help|version|v8-options|completion-bash|prof-process)(-|=|$)|' +
+    '^-([cievh]|p|pe)$',
+);
+
+/**
+ * What of node's arguments, and of those in NODE_OPTIONS, a child gets. Which options have a value as an argument of its own,
+ * Node alone knows; but such a value never begins with a dash, and every argument of node that does not is one.
+ */
+function inherited(given: readonly unknown[]): string[] {
+  const out: string[] = [];
+  let isInherited = false;
+  for (const argument of given) {
+    if (typeof argument !== 'string') continue;
+    if (argument.startsWith('-')) {
+      const [name] = argument.split('=', 1) as [string];
+      isInherited = !/^--?$/.test(name) && !NOT_INHERITED.test(name.replaceAll('_', '-'));
+    }
+    if (isInherited) out.push(argument);
+  }
+  return out;
+}
 
 /** What of node's own arguments a child gets. */
 export function inheritedArguments(): string[] {
-  const { execArgv } = process;
-  const code = (process as { _eval?: string })._eval;
-  const out: string[] = [];
-  for (let i = 0; i < execArgv.length; i++) {
-    const argument = execArgv[i]!;
-    if (EVALUATED.test(argument) || /^--(eval|print)=/.test(argument)) {
-      if (code !== undefined && execArgv[i + 1] === code) i++;
-    } else if (NOT_INHERITED.test(argument)) {
-      if (WITH_VALUE.test(argument)) i++;
-    } else {
-      out.push(argument);
-    }
-  }
-  return out;
+  return inherited(Array.isArray(process.execArgv) ? process.execArgv : []);
+}
+
+/** NODE_OPTIONS as node reads it: double quotes keep spaces together, a backslash in them keeps what follows. */
+function split(options: string): string[] {
+  const parts = options.match(/(?:[^ "]|"(?:\\.|[^"\\])*"?)+/gs) ?? [];
+  return parts.map((part) =>
+    part.replace(/"((?:\\.|[^"\\])*)"?/gs, (_, quoted: string) => quoted.replace(/\\(.)/gs, '$1')),
+  );
+}
+
+function join(options: readonly string[]): string {
+  return options.map((option) => (/[ "]/.test(option) ? `"${option.replace(/["\\]/g, '\\$&')}"` : option)).join(' ');
 }
 
 /**
@@ -38,7 +60,13 @@ export function argumentsToFork(): string[] {
 
 /** The environment in which a node can start: without a debugger's port, which is taken. */
 export function startingEnvironment(env: string): string[] {
-  return Object.entries(variablesOf(env)).map(([name, value]) =>
-    name === 'NODE_OPTIONS' ? `${name}=${value.replace(/(^|\s)--(inspect|debug-port)\S*/g, '$1')}` : `${name}=${value}`,
+  return Object.entries(variablesOf(env)).map(
+    ([name, value]) => `${name}=${name === 'NODE_OPTIONS' ? startingOptions(value) : value}`,
   );
+}
+
+function startingOptions(options: string): string {
+  const given = split(options);
+  const kept = inherited(given);
+  return kept.length === given.length ? options : join(kept);
 }

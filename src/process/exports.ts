@@ -1,4 +1,3 @@
-import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
 import type { Located } from './locate.js';
 import type { Place } from './target.js';
@@ -16,7 +15,7 @@ function notThere(url: string): string {
 
 /** What CommonJS modules export by now, can be seen. */
 function exportOfCommonJS(value: object): Place | undefined {
-  for (const [path, module] of Object.entries(createRequire(import.meta.url).cache)) {
+  for (const [path, module] of Object.entries(process.getBuiltinModule('node:module').createRequire('/').cache)) {
     const exported: unknown = module?.exports;
     if (exported === value) return { module: pathToFileURL(path).href, name: 'default' };
     if (typeof exported !== 'object' || exported === null) continue;

@@ -7,7 +7,7 @@ import { blockUntil, isReadable, keepWatch, unwatch, watch } from './descriptors
 import { environment } from './environment.js';
 import { killChild } from './kill-child.js';
 import { type Header, type Incoming, type Message, post, take } from './message.js';
-import { AS_SERVER } from './program.js';
+import { AS_SERVER, GREETING, type Greeting } from './program.js';
 import { startProgram } from './spawn.js';
 import { moduleUrl } from './target.js';
 import { Ticket } from './ticket.js';
@@ -95,6 +95,8 @@ class ForkServer {
   #lastId = 0;
   #keeps = 0;
   dead = false;
+  /** It has said so: what was started runs our program. */
+  isServer = false;
   /** It has forked. */
   proven = false;
 
@@ -105,7 +107,7 @@ class ForkServer {
         AS_SERVER,
         environment(),
         (to) => {
-          post(to, {}, [setup]);
+          post(to, { ...GREETING }, [setup]);
         },
         argumentsToFork(),
       );
@@ -197,6 +199,10 @@ class ForkServer {
         return;
       }
       const { id, exitCode } = message.head as { id: number; exitCode?: number };
+      if ('forklock' in (message.head as Partial<Greeting>)) {
+        this.isServer = true;
+        continue;
+      }
       if (exitCode === undefined) {
         this.#answers.set(id, message);
         continue;
@@ -273,9 +279,13 @@ export function serveChild(message: Message, header: Header): Child {
     server = undefined;
     child = running().start(message, header);
   }
-  if (!child) throw new ProcessError('the fork server ends as soon as it has been started: see what it prints');
+  if (!child) throw new ProcessError(server?.isServer ? ENDED : NO_SERVER);
   return child;
 }
+
+const ENDED = 'the fork server ends as soon as it has been started: see what it prints';
+const NO_SERVER =
+  'what was started as the fork server has ended without becoming one: process.execPath is no node, or a module that node loads first ended it or failed: see what it prints';
 
 function running(): ForkServer {
   if (!server || server.dead) server = new ForkServer(preload);

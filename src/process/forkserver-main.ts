@@ -1,18 +1,19 @@
 import { readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { inspect } from 'node:util';
 import { RawArray, SharedArray } from '../data/array.js';
 import { checked } from '../errors.js';
+import { programFile } from '../home.js';
 import { LARGEST_BLOCK } from '../memory/arena.js';
 import { native } from '../native.js';
 import { environment } from './environment.js';
 import { ForkServer } from './forkserver.js';
 import type { Setup } from './forkserver-client.js';
 import { collectGarbage, makeRoom } from './garbage.js';
-import { discard, type Header, pack, take } from './message.js';
+import { discard, type Header, type Incoming, pack } from './message.js';
 import { becomeOrdered, type Order, order } from './order.js';
 import { becomeCurrent } from './process.js';
-import { PARENT, program, SOCKET } from './program.js';
 import { rehearse } from './rehearse.js';
 import { becomeSelf, whileImporting } from './self.js';
 import { Standby } from './standby.js';
@@ -26,12 +27,10 @@ const NOBODY = { name: 'forkserver', identity: [], daemon: false, authkey: new U
  * The program of a fork server: a node that has loaded what its processes need and does nothing, so that it can be
  * forked at any time. It ends with its client.
  */
-export function beServer(): void {
+export function beServer({ descriptors }: Incoming): void {
   becomeSelf({ ...NOBODY, parent: null });
   native().ignoreInterrupt(); // Ctrl-C at a terminal is for the client to answer
-  native().adopt(SOCKET);
-  native().adopt(PARENT);
-  const [setup] = take(SOCKET)!.descriptors;
+  const [setup] = descriptors;
   const { preload } = JSON.parse(readFileSync(setup!, 'utf8')) as Setup;
   native().closeDescriptor(setup!);
   void prepare(preload).then(async () => {
@@ -90,7 +89,7 @@ function rehearsal(target: string): number[] {
     argv: process.argv.slice(2),
     execArgv: process.execArgv,
     env: environment(),
-    target: { module: new URL(`process/${target}.js`, pathToFileURL(program.file)).href, name: 'close' },
+    target: { module: pathToFileURL(join(dirname(programFile()), `${target}.mjs`)).href, name: 'close' },
     class: undefined,
     cwd: process.cwd(),
     umask: process.umask(),

@@ -31,12 +31,17 @@ function headerOf(method: StartMethod, role: Role): Header {
     ...role,
     tied: !server && process.getBuiltinModule('node:worker_threads').isMainThread,
     parent: { pid: native().getpid(), name: self().name },
-    argv: process.argv.slice(2),
-    execArgv: process.execArgv,
+    argv: strings(process.argv).slice(2),
+    execArgv: strings(process.execArgv),
     env: environment(),
     cwd: process.cwd(),
     umask: server ? checked(native().umask(), 'reading the umask') : 0,
   };
+}
+
+/** What a program has made of its arguments may be anything. */
+function strings(list: unknown): string[] {
+  return Array.isArray(list) ? list.map(String) : [];
 }
 
 function send(method: StartMethod, header: Header, message: Message): Child {

@@ -11,7 +11,7 @@ import { forkInto } from './fork-into.js';
 import { launch, type Role } from './launch.js';
 import type { Body, Header } from './message.js';
 import { getStartMethod, type StartMethod } from './methods.js';
-import { closeStdin, endWithParent, runHere } from './run.js';
+import { closeStdin, endWithParent, importing, runHere } from './run.js';
 import { becomeSelf, countAnew, nextIdentity, pidfdOfSelf, refuseWhileImporting, self } from './self.js';
 import { checkTarget, load, placeAt, placeOf, type Target } from './target.js';
 
@@ -116,7 +116,11 @@ export class Process {
     const call = (target: (...args: unknown[]) => unknown): unknown =>
       target(...this.#args, ...(this.#kwargs === undefined ? [] : [this.#kwargs]));
     if (typeof this.#target === 'function') return call(this.#target);
-    if (this.#target) return load(placeAt(this.#target)).then((target) => call(target as () => unknown));
+    if (this.#target) {
+      const place = placeAt(this.#target);
+      const loaded = this.#state === 'current' ? importing(() => load(place)) : load(place);
+      return loaded.then((target) => call(target as () => unknown));
+    }
     return undefined;
   }
 

@@ -4,6 +4,7 @@ import { checked } from '../errors.js';
 import { native } from '../native.js';
 import { isReadable } from './descriptors.js';
 import type { Process } from './process.js';
+import { NEVER_RAN } from './program.js';
 import { type Parent, self } from './self.js';
 
 /** The exit code of a target whose promise nothing can settle any more, as node has for its main module. */
@@ -43,6 +44,30 @@ function textOf(error: unknown): string {
     } catch {}
   }
   return 'something was thrown that cannot be printed';
+}
+
+/** Imports the module of this process's target: if the process ends meanwhile, it has failed, whatever exit code was given. */
+export async function importing<T>(imported: () => Promise<T>): Promise<T> {
+  const unsettled = (): void => {
+    if (process.exitCode !== undefined) return;
+    process.stderr.write(`Process ${self().name}: nothing can settle the import of its target any more\n`);
+    process.exitCode = UNSETTLED;
+  };
+  const ended = (code: number): void => {
+    if (code !== 0) return;
+    process.stderr.write(
+      `Process ${self().name}: its target was not called, as the import of that ended the process\n`,
+    );
+    process.exitCode = NEVER_RAN;
+  };
+  process.once('beforeExit', unsettled);
+  process.once('exit', ended);
+  try {
+    return await imported();
+  } finally {
+    process.off('beforeExit', unsettled);
+    process.off('exit', ended);
+  }
 }
 
 /** Runs the target in the child. The process ends when that is done and nothing else keeps its event loop alive. */

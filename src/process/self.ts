@@ -1,6 +1,7 @@
 import { ProcessError } from '../errors.js';
 import { native } from '../native.js';
 import { checkPidfds, openPidfd } from './pidfd.js';
+import { PARENT, startedBy } from './program.js';
 
 /** Who made this process: its main process has none. */
 export interface Parent {
@@ -23,6 +24,9 @@ export interface Self {
 /** Workers learn by this what their process is. */
 const KEY = 'forklock.process';
 
+/** What a process is before it knows: while modules run there that node was told to load first. */
+const UNBORN = { name: 'Process', identity: [], daemon: false, authkey: new Uint8Array(32) };
+
 let known: Self | undefined;
 let made = 0;
 
@@ -33,7 +37,9 @@ export function self(): Self {
   if (known) return known;
   const { getEnvironmentData, isMainThread } = process.getBuiltinModule('node:worker_threads');
   const told = isMainThread ? undefined : (getEnvironmentData(KEY) as unknown as Self | undefined);
+  const starter = startedBy();
   if (told) known = told;
+  else if (starter !== undefined) known = { ...UNBORN, parent: { pid: starter, name: 'MainProcess', pidfd: PARENT } };
   else becomeSelf({ name: 'MainProcess', identity: [], daemon: false, authkey: newKey(), parent: null });
   return known!;
 }
@@ -68,9 +74,13 @@ export async function whileImporting<T>(module: string, body: () => Promise<T>):
 
 /** As Python's "bootstrapping phase" error: it would start processes without end. */
 export function refuseWhileImporting(title: string): void {
-  if (imported === undefined) return;
+  if (imported === undefined && startedBy() === undefined) return;
+  const when =
+    imported === undefined
+      ? 'before a new process has begun'
+      : `while ${imported} is imported in a new process, for a function in it`;
   throw new ProcessError(
-    `${title} would be started while ${imported} is imported in a new process, for a function in it: so each process ` +
+    `${title} would be started ${when}: so each process ` +
       'would start another one. What only the program itself shall do, and not who imports it, belongs in ' +
       '`if (parentProcess() === null) { … }`',
   );

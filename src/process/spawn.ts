@@ -1,10 +1,11 @@
 import { EAGAIN, ENOENT } from '../errno.js';
-import { checked, type Reasons, SystemError } from '../errors.js';
+import { checked, ProcessError, type Reasons, SystemError } from '../errors.js';
+import { isSingleExecutable, programFile } from '../home.js';
 import { native } from '../native.js';
-import { OwnChild } from './child.js';
+import { OwnChild, type Retained } from './child.js';
 import { inheritedArguments, startingEnvironment } from './command.js';
-import { type Message, post } from './message.js';
-import { AS_PROCESS, program } from './program.js';
+import { type Message, post, take } from './message.js';
+import { AS_PROCESS, GREETING, mark, NEVER_RAN } from './program.js';
 import { pidfdOfSelf } from './self.js';
 
 const ends = new Int32Array(2);
@@ -25,6 +26,12 @@ export interface Program {
   socket: number;
 }
 
+/**
+ * The program then is the module of this package that its parent and its targets have, also where the package is a
+ * symbolic link and its program keeps those (--preserve-symlinks).
+ */
+const AS_IT_IS = ['--preserve-symlinks-main'];
+
 /** Starts a fresh node that runs this package. What `before` sends through the socket is there when it begins. */
 export function startProgram(
   as: string,
@@ -32,14 +39,20 @@ export function startProgram(
   before: (socket: number) => void,
   options: readonly string[] = [],
 ): Program {
+  if (isSingleExecutable()) {
+    throw new ProcessError(
+      "a single executable (SEA) always runs its own program, so it cannot start a fresh node that runs another: use the start method 'fork'",
+    );
+  }
   const parent = pidfdOfSelf();
   checked(native().socketPair(ends), 'making a socket');
   const [ours, theirs] = ends as unknown as [number, number];
   try {
     before(ours);
-    const argv = [process.execPath, ...options, ...inheritedArguments(), program.file, as];
+    const argv = [process.execPath, ...options, ...inheritedArguments(), ...AS_IT_IS, programFile(), as];
     const descriptors = Int32Array.of(DEV_NULL, 1, 2, theirs, parent);
-    const start = (file: string) => native().spawnProgram(file, argv, startingEnvironment(env), descriptors, made);
+    const variables = [...startingEnvironment(env), mark(native().getpid())];
+    const start = (file: string) => native().spawnProgram(file, argv, variables, descriptors, made);
     let pid = start(process.execPath);
     if (pid === ENOENT) pid = start(RUNNING); // an upgrade has removed it since
     checked(pid, `starting ${process.execPath}`, REASONS);
@@ -52,6 +65,27 @@ export function startProgram(
   }
 }
 
+/** It says by its socket that it has begun: what a node does that runs something else is not the process's end. */
+class SpawnedChild extends OwnChild {
+  #socket: number;
+
+  constructor(pid: number, pidfd: number, retained: readonly Retained[], socket: number) {
+    super(pid, pidfd, retained);
+    this.#socket = socket;
+  }
+
+  protected override ended(exitCode: number): true {
+    const isProcess = this.#socket >= 0 && Boolean(take(this.#socket));
+    return super.ended(exitCode === 0 && !isProcess ? NEVER_RAN : exitCode);
+  }
+
+  override close(): void {
+    super.close();
+    if (this.#socket >= 0) native().closeDescriptor(this.#socket);
+    this.#socket = -1;
+  }
+}
+
 /**
  * A process in a fresh node. Not by node:child_process: libuv reaps its children from the event loop only, so that a
  * program that starts and joins a thousand of them in a loop would have a thousand zombies.
@@ -59,8 +93,8 @@ export function startProgram(
 export function spawnChild(message: Message, env: string): OwnChild {
   const { pid, pidfd, socket } = startProgram(AS_PROCESS, env, (to) => {
     // Nobody reads yet, so all of it has to fit.
-    if (!post(to, {}, [message.payload, ...message.segments], 0)) throw new SystemError('sending to a process', EAGAIN);
+    if (!post(to, { ...GREETING }, [message.payload, ...message.segments], 0))
+      throw new SystemError('sending to a process', EAGAIN);
   });
-  native().closeDescriptor(socket); // what is in it stays in it
-  return new OwnChild(pid, pidfd, message.retained);
+  return new SpawnedChild(pid, pidfd, message.retained, socket);
 }

@@ -4,6 +4,7 @@ import { isAbsolute } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { types } from 'node:util';
 import { outOfRange, TargetError, wrongType } from '../errors.js';
+import { programFile } from '../home.js';
 import { exportsOf } from './exports.js';
 import { locate } from './locate.js';
 
@@ -116,7 +117,7 @@ let require: NodeJS.Require | undefined;
 export async function importModule(url: string): Promise<Record<string, unknown>> {
   if (PLAIN && /^file:[^?#]*\.(mjs|js)$/.test(url)) {
     try {
-      require ??= createRequire(import.meta.url);
+      require ??= createRequire(programFile());
       const exported = require(fileURLToPath(url));
       if (types.isModuleNamespaceObject(exported)) return exported as Record<string, unknown>;
     } catch (error) {
