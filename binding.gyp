@@ -20,11 +20,13 @@
         "native/fork/rest.cc",
         "native/fork/sleeps.cc",
         "native/futex.cc",
+        "native/keepers.cc",
         "native/memory.cc",
         "native/participant.cc",
         "native/proc.cc",
         "native/process.cc",
         "native/robust.cc",
+        "native/robust_list.cc",
         "native/socket.cc",
         "native/waiter.cc",
         "native/watch.cc"

@@ -61,7 +61,8 @@ struct alignas(64) Slot {
   int32_t start;  // start time of the process, in clock ticks since boot, low 32 bits: tells apart a reused pid
   Death former[kDeaths];  // who had this slot in its last generations, so that a dead owner can be named later
   int32_t pid_namespace;  // in which tid and the alive word are thread ids (inode of the namespace, low 32 bits)
-  int32_t spare[7];
+  int32_t holder;         // the thread whose id the alive word has: this one, or a keeper of its process (keepers.h)
+  int32_t spare[6];
 };
 
 constexpr int16_t kUsed = INT16_MIN;  // the bit of a row's entry that says "this participant has the object open"

@@ -1,5 +1,6 @@
 #include "memory.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -10,7 +11,7 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <vector>
+#include <unordered_map>
 
 #include "participant.h"
 
@@ -21,7 +22,7 @@ namespace {
 // words and a single descriptor, whichever worker opened it first. Never destroyed: threads may outlive main().
 struct Table {
   std::mutex mutex;
-  std::vector<Segment*> segments;
+  std::unordered_multimap<ino_t, Segment*> segments;  // by inode, which other file systems may have, too
 };
 
 Table& table() {
@@ -82,8 +83,10 @@ Segment* adopt(int raw, int32_t type, uint64_t heap, bool reserved, int* error) 
   if (fstat(fd.fd, &st) != 0) return fail(error, errno);
   Table& t = table();
   std::lock_guard<std::mutex> guard(t.mutex);
-  for (Segment* known : t.segments) {
-    if (known->device == st.st_dev && known->inode == st.st_ino) {
+  const auto [begin, end] = t.segments.equal_range(st.st_ino);
+  for (auto at = begin; at != end; at++) {
+    Segment* const known = at->second;
+    if (known->device == st.st_dev) {
       known->users++;
       return known;
     }
@@ -105,7 +108,7 @@ Segment* adopt(int raw, int32_t type, uint64_t heap, bool reserved, int* error) 
   segment->reserved = reserved;
   segment->base = base;
   segment->users = 1;
-  t.segments.push_back(segment);
+  t.segments.emplace(st.st_ino, segment);
   return segment;
 }
 
@@ -248,8 +251,10 @@ Segment* open_descriptor(int pid, int number, uint64_t inode, int* error) {
 Segment* find_open(uint64_t inode, const int32_t cookie[4]) {
   Table& t = table();
   std::lock_guard<std::mutex> guard(t.mutex);
-  for (Segment* known : t.segments) {
-    if (known->inode == inode && same_cookie(known, cookie)) {
+  const auto [begin, end] = t.segments.equal_range(inode);
+  for (auto at = begin; at != end; at++) {
+    Segment* const known = at->second;
+    if (same_cookie(known, cookie)) {
       known->users++;
       return known;
     }
@@ -347,13 +352,10 @@ void drop_user(Segment* segment) {
   Table& t = table();
   std::lock_guard<std::mutex> guard(t.mutex);
   if (--segment->users > 0) return;
-  for (size_t i = 0; i < t.segments.size(); i++) {
-    if (t.segments[i] == segment) {
-      t.segments[i] = t.segments.back();
-      t.segments.pop_back();
-      break;
-    }
-  }
+  const auto [begin, end] = t.segments.equal_range(segment->inode);
+  const auto same = [segment](const auto& entry) { return entry.second == segment; };
+  const auto at = std::find_if(begin, end, same);
+  if (at != end) t.segments.erase(at);
   if (segment->base != nullptr) munmap(segment->base, segment->size);
   close(segment->fd);
   delete segment;

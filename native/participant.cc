@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <ctime>
 #include <linux/futex.h>
+#include <pthread.h>
 #include <sched.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -31,7 +32,7 @@ const char* state_and_rest(const char* path, char* line, size_t room) {
 }
 
 // When the process began: field 22, proc(5).
-int32_t process_start() {
+int32_t read_start() {
   char line[1024];
   const char* at = state_and_rest("/proc/self/stat", line, sizeof line);
   unsigned long long start = 0;
@@ -42,11 +43,39 @@ int32_t process_start() {
   return static_cast<int32_t>(static_cast<uint32_t>(start));
 }
 
-// Which thread ids mean what: those of another PID namespace (a container that shares /dev/shm) are not ours to judge.
-int32_t pid_namespace() {
+int32_t read_pid_namespace() {
   struct stat st;
   return stat("/proc/self/ns/pid", &st) == 0 ? static_cast<int32_t>(st.st_ino) : 0;
 }
+
+// What a process is told apart by. It stays as it is until the child of a fork(3) asks for its own; 0: not asked yet.
+struct Identity {
+  std::atomic<int32_t> pid_namespace{0};
+  std::atomic<int32_t> start{0};
+};
+
+Identity& identity() {
+  static Identity known;
+  static const int failed = pthread_atfork(nullptr, nullptr, [] {
+    known.pid_namespace.store(0);
+    known.start.store(0);
+  });
+  if (failed != 0) {  // then nothing is remembered
+    known.pid_namespace.store(0);
+    known.start.store(0);
+  }
+  return known;
+}
+
+int32_t remembered(std::atomic<int32_t>* known, int32_t (*read)()) {
+  if (known->load() == 0) known->store(read());
+  return known->load();
+}
+
+int32_t process_start() { return remembered(&identity().start, read_start); }
+
+// Which thread ids mean what: those of another PID namespace (a container that shares /dev/shm) are not ours to judge.
+int32_t pid_namespace() { return remembered(&identity().pid_namespace, read_pid_namespace); }
 
 // A process that was killed keeps its first thread's id until its parent has asked for its end.
 bool is_zombie(int tid) {
@@ -69,7 +98,7 @@ void announce(Segment* segment, uint32_t i) {
   futex_wake(alive_word(segment, i), kEveryone);
 }
 
-void fill_slot(Segment* segment, uint32_t i) {
+void fill_slot(Segment* segment, uint32_t i, int holder) {
   Slot* slot = segment->slot(i);
   const int32_t last = slot->registered.load();
   slot->former[static_cast<uint32_t>(last) % kDeaths] = {last, slot->pid};
@@ -78,6 +107,7 @@ void fill_slot(Segment* segment, uint32_t i) {
   slot->pid_namespace = pid_namespace();
   slot->tid = static_cast<int32_t>(syscall(SYS_gettid));
   slot->start = process_start();
+  slot->holder = holder;
   clear_row(segment, i);
   segment->own[i].store(1);
   announce(segment, i);
@@ -126,8 +156,10 @@ int join(Segment* segment) {
       high.compare_exchange_strong(seen, seen + 1);  // or another thread raised it at the same moment
     }
     // A slot of another thread of this process is not free, whatever its word says: the entry is in that thread's list.
-    if (segment->own[i].load() == 0 && hold(alive_word(segment, i))) {
-      fill_slot(segment, i);
+    const int holder = segment->own[i].load() == 0 ? hold(alive_word(segment, i)) : 0;
+    if (holder < 0) return holder;
+    if (holder > 0) {
+      fill_slot(segment, i, holder);
       return static_cast<int>(i);
     }
   }
@@ -163,7 +195,7 @@ void mark_if_gone(const Segment* segment, uint32_t slot) {
   const int32_t registered = s->registered.load();
   const int32_t there = s->pid_namespace;
   const int tid = static_cast<int>(static_cast<uint32_t>(seen) & FUTEX_TID_MASK);
-  if (is_gone(seen) || s->tid != tid || there == 0 || there != pid_namespace() || is_running(tid)) return;
+  if (is_gone(seen) || s->holder != tid || there == 0 || there != pid_namespace() || is_running(tid)) return;
   // A newcomer says whose ids it uses a moment after it has the word.
   const timespec moment = {0, 1000000};
   nanosleep(&moment, nullptr);

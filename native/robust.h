@@ -17,8 +17,9 @@ size_t robust_entry_offset();
 Word* count_of_holders(Word* word);
 
 // Takes the word for the calling thread, for life or until let_go, and counts it in the same instant: nobody sees the word
-// taken and the count of before. False: somebody else holds it.
-bool hold(Word* word);
+// taken and the count of before. Returns the id that the word has then: the thread's own, or a keeper's (keepers.h).
+// 0: somebody else holds it; -errno: there is no thread for one more keeper.
+int hold(Word* word);
 
 // Gives back what the calling thread holds. One who sleeps on it is woken, also if the thread is killed in between.
 void let_go(Word* word);

@@ -10,6 +10,7 @@
 #include <mutex>
 #include <set>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "../caught.h"
@@ -35,6 +36,8 @@ struct Environment {
 
   napi_env env;
   std::vector<Opened> opened;  // JavaScript names segments by their index here
+  std::unordered_map<Segment*, int32_t> indices;
+  std::vector<size_t> vacant;  // indices without a segment
   Waiters waiters;
   napi_threadsafe_function wake_js = nullptr;
   uint32_t pending = 0;
@@ -91,16 +94,27 @@ struct Environment {
 
   int32_t keep(Segment* segment, int error) {
     if (segment == nullptr) return error;
-    for (size_t i = 0; i < opened.size(); i++) {
-      if (opened[i].segment == segment) {  // the environment counts as one user, however often it opens it
-        drop_user(segment);
-        return static_cast<int32_t>(i);
-      }
+    const auto known = indices.find(segment);
+    if (known != indices.end()) {  // the environment counts as one user, however often it opens it
+      drop_user(segment);
+      return known->second;
     }
-    auto free = std::find_if(opened.begin(), opened.end(), [](const Opened& o) { return o.segment == nullptr; });
-    if (free == opened.end()) free = opened.insert(opened.end(), Opened{});
-    *free = Opened{segment, -1};
-    return static_cast<int32_t>(free - opened.begin());
+    const int32_t index = caught([&] { return place(segment); });
+    if (index < 0) drop_user(segment);
+    return index;
+  }
+
+  int32_t place(Segment* segment) {
+    vacant.reserve(opened.size() + 1);  // so that `release` needs no memory
+    if (vacant.empty()) {
+      opened.emplace_back();
+      vacant.push_back(opened.size() - 1);
+    }
+    const size_t index = vacant.back();
+    indices.emplace(segment, static_cast<int32_t>(index));
+    vacant.pop_back();
+    opened[index].segment = segment;
+    return static_cast<int32_t>(index);
   }
 
   void release(size_t index) {
@@ -109,6 +123,8 @@ struct Environment {
     if (o.slot >= 0) leave(o.segment, static_cast<uint32_t>(o.slot));
     Segment* segment = o.segment;
     o = Opened{};
+    indices.erase(segment);
+    vacant.push_back(index);
     drop_user(segment);
   }
 };

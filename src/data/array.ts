@@ -257,7 +257,7 @@ export class RawArray<T extends TypeName = 'int32'> extends Elements<T> {
 }
 
 function openCell(handle: unknown, raw: boolean): Cell {
-  const cell = Cell.open(handle, ['array']);
+  const cell = Cell.open(handle, ['array'], raw);
   if (((cell.flags & RAW_FLAG) !== 0) === raw) return cell;
   cell.close();
   throw wrongType(
@@ -312,6 +312,7 @@ function makeCell(content: Content, plan: LockPlan, raw: boolean, name: string |
       kind: 'array',
       bytes: (words + plan.words) * 4,
       flags: raw ? RAW_FLAG : plan.flags,
+      raw,
       init: (memory, at) => {
         const { view } = memory;
         view[at + TYPE] = info.id;

@@ -201,7 +201,7 @@ export class RawValue<T extends TypeName = 'int32'> extends Single<T> {
 }
 
 function openCell(handle: unknown, raw: boolean): Cell {
-  const cell = Cell.open(handle, ['value']);
+  const cell = Cell.open(handle, ['value'], raw);
   if (((cell.flags & RAW_FLAG) !== 0) === raw) return cell;
   cell.close();
   throw wrongType('handle', raw ? 'one of a RawValue' : 'one of a Value', raw ? 'one of a Value' : 'one of a RawValue');
@@ -249,6 +249,7 @@ function createRaw(type: unknown, initial: unknown, options: NameOptions | undef
       kind: 'value',
       bytes: CELL_WORDS * 4,
       flags: RAW_FLAG,
+      raw: true,
       init: (words, at) => {
         words.view[at + TYPE] = info.id;
         fill(info, stored, words.view.buffer as SharedArrayBuffer, at);

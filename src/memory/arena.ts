@@ -40,7 +40,7 @@ export class Arena {
 
   constructor(heap: number) {
     this.segment = Segment.anonymous(ARENA, heap);
-    this.segment.retain();
+    this.segment.retain(true);
     this.cells = heap / CELL_BYTES;
   }
 

@@ -2,7 +2,7 @@ import { ClosedError, corrupt, ForklockError, HandleError } from '../errors.js';
 import { native } from '../native.js';
 import { allocate, type Block, free, LARGEST_BLOCK } from './arena.js';
 import { type Handle, hexOfCookie, parseHandle } from './handle.js';
-import { CELL_BYTES, CELL_WORDS, HEAP_WORD, SINGLE } from './layout.js';
+import { ARENA, CELL_BYTES, CELL_WORDS, HEAP_WORD, SINGLE } from './layout.js';
 import { ensureNamedDirectory, fileName, namedDirectory } from './names.js';
 import { Segment } from './segment.js';
 import { unuse, use } from './uses.js';
@@ -83,8 +83,9 @@ export function whenHeld(kind: Kind, held: Held): void {
   heldOf.set(kind, held);
 }
 
-/** Closed, but still held by this thread. */
+/** Closed, but still held by this thread. As many new objects as there are of them later, all are looked at. */
 const lingering = new Set<Lease>();
+let sinceLook = 0;
 
 /**
  * What keeps an object's memory: given back when its wrapper is closed or collected. But a thread that leaves a segment
@@ -106,6 +107,8 @@ class Lease {
     this.kind = kind;
     this.cell = cell;
     this.#block = block;
+    if (lingering.size === 0 || ++sinceLook < lingering.size) return;
+    sinceLook = 0;
     for (const lease of lingering) lease.#tryToEnd();
   }
 
@@ -186,6 +189,8 @@ export interface Shape {
   /** Bytes of the object, with its header. */
   bytes: number;
   flags?: number;
+  /** Nobody locks it or waits for it: no participant is needed. */
+  raw?: boolean;
   /** Fills the object's words. `at` is its first word; all words are 0. Nobody else sees it yet. */
   init(words: Words, at: number): void;
   /** Compares an object that is there already with what was asked for; says in what it differs. */
@@ -220,8 +225,7 @@ export class Cell {
     if (name !== undefined) return Cell.#named(shape, name);
     if (shape.bytes > LARGEST_BLOCK) {
       const segment = Segment.anonymous(SINGLE, shape.bytes);
-      segment.retain();
-      use(segment, 0);
+      segment.retain(!shape.raw);
       fill(segment, 0, shape);
       return new Cell(shape.kind, segment, 0, new Lease(segment, shape.kind, 0, undefined));
     }
@@ -238,27 +242,30 @@ export class Cell {
       const there = Segment.named(directory, file, name);
       if (there) {
         checkShape(there, shape, name);
-        return Cell.#opened(shape.kind, there, 0);
+        return Cell.#opened(shape.kind, there, 0, !shape.raw);
       }
       const made = Segment.file(directory, shape.bytes, name);
-      made.retain();
+      made.retain(!shape.raw);
       try {
         fill(made, 0, shape);
-        if (made.publish(directory, file)) return Cell.#opened(shape.kind, made, 0);
+        if (made.publish(directory, file)) return Cell.#opened(shape.kind, made, 0, !shape.raw);
       } finally {
         made.release(); // also when somebody else was first: open theirs
       }
     }
   }
 
-  static #opened(kind: Kind, segment: Segment, index: number): Cell {
-    segment.retain();
+  static #opened(kind: Kind, segment: Segment, index: number, takesPart: boolean): Cell {
+    segment.retain(takesPart || segment.type === ARENA);
     use(segment, index);
     return new Cell(kind, segment, index, new Lease(segment, kind, index, undefined));
   }
 
-  /** Opens the object of a handle. The use is marked before the cookie is checked: see `giveUnlessUsed` in arena.ts. */
-  static open(handle: unknown, kinds: readonly Kind[]): Cell {
+  /**
+   * Opens the object of a handle; `raw` as in `Shape`. The use is marked before the cookie is checked: see `giveUnlessUsed`
+   * in arena.ts.
+   */
+  static open(handle: unknown, kinds: readonly Kind[], raw = false): Cell {
     const parsed = parseHandle(handle);
     const kind = kinds.find((k) => k === parsed.kind);
     const expected = kinds.map((k) => KINDS[k].title).join(' or ');
@@ -269,7 +276,7 @@ export class Cell {
         ? Segment.named(namedDirectory(), fileName(where.name), where.name)
         : Segment.ofProcess(where.pid, where.fd, where.inode, where.cookie);
     if (!segment) throw new HandleError(gone(parsed.segment, expected));
-    const cell = Cell.#opened(kind, segment, 0 === parsed.cell ? 0 : checkIndex(segment, parsed.cell));
+    const cell = Cell.#opened(kind, segment, 0 === parsed.cell ? 0 : checkIndex(segment, parsed.cell), !raw);
     const { view } = segment.words;
     const there = Atomics.load(view, cell.at);
     if (Atomics.load(view, cell.at + COOKIE) !== parsed.cookie || (there & 0xff) !== KINDS[kind].id) {

@@ -33,6 +33,7 @@ export const MEMORY_REASONS: Reasons = {
   EFBIG: 'a limit on the size of files (RLIMIT_FSIZE) was reached',
   EFAULT: 'the memory to map over does not begin a page',
   ERANGE: 'not within the file',
+  EAGAIN: 'no thread can be started (RLIMIT_NPROC, pids.max), and each 2048 segments beyond 1024 in a thread take one',
   EUSERS: 'all 1023 participant slots are taken by living threads',
   EBADMSG: 'not a forklock segment of this version and libc',
   ...reasonsOfRefused('memfd_create', '3.17'),
@@ -97,7 +98,7 @@ const open = new Map<number, Segment>();
 afterForkInChild((rehearsing) => {
   if (rehearsing) return;
   for (const segment of open.values()) {
-    segment.register();
+    if (segment.words.me !== 0) segment.register();
     for (const local of segment.locals.values()) local.afterFork?.();
   }
 });
@@ -138,7 +139,6 @@ export class Segment {
     let segment: Segment;
     try {
       segment = new Segment(index, name);
-      segment.register();
     } catch (error) {
       native().close(index);
       throw error;
@@ -200,8 +200,19 @@ export class Segment {
     return Segment.#adopt(checked(index, 'opening a handle', MEMORY_REASONS), undefined);
   }
 
-  retain(): void {
+  /**
+   * One more user. `takesPart`: it locks, waits, or keeps cells of an arena from being given out again, so this thread has
+   * to be a participant. Plain data needs none. Errors: those of `register`; then nothing is retained.
+   */
+  retain(takesPart = false): void {
     this.#users++;
+    if (!takesPart || this.words.me !== 0) return;
+    try {
+      this.register();
+    } catch (error) {
+      this.release();
+      throw error;
+    }
   }
 
   /** The last one closes the descriptor and leaves the participant's slot. */

@@ -1,10 +1,13 @@
 import { native } from '../native.js';
+import { ARENA } from './layout.js';
 import type { Segment } from './segment.js';
 
-/** How often each cell of a segment is open here; its mark in the participant's row is there while it is above 0. */
+/** How often each cell of an arena is open here; its mark in the participant's row is there while it is above 0. */
 const uses = new WeakMap<Segment, Map<number, number>>();
 
+/** Only an arena gives cells out again: what has a segment of its own lives as long as that. */
 export function use(segment: Segment, cell: number): void {
+  if (segment.type !== ARENA) return;
   let counts = uses.get(segment);
   if (!counts) {
     counts = new Map();

@@ -1,4 +1,7 @@
 // The list entries that forklock keeps itself, among those of the libc.
+#include <fcntl.h>
+#include <sched.h>
+
 #include <initializer_list>
 #include <thread>
 
@@ -122,4 +125,84 @@ FACT(others_word, "a word in the list that has another thread's id is left as it
   });
   EXPECT_EQ(end_of(child), 0);
   EXPECT_EQ(word_in(place, own_list())->load(), other);
+}
+
+FACT(longest, "of a longer list the kernel marks the first 2,048 words, and no more") {
+  constexpr int kLongest = 2048;
+  struct Stage {
+    Place places[kLongest + 1];
+  };
+  Stage* stage = shared<Stage>();
+  const pid_t child = in_child([=] {
+    for (Place& place : stage->places) link_first(&place, own_list());
+  });
+  EXPECT_EQ(end_of(child), 0);
+  const robust_list_head* list = own_list();
+  EXPECT_EQ(word_in(&stage->places[0], list)->load(), child);  // linked first, and so the last one
+  for (int i = 1; i <= kLongest; i++) EXPECT_EQ(word_in(&stage->places[i], list)->load(), kDied);
+}
+
+namespace {
+
+// A thread of this process that sleeps, and has a word that another thread has put into its list.
+struct Sleeper {
+  Place place;
+  std::atomic<robust_list_head*> list;
+  std::atomic<pid_t> tid;
+};
+
+void start_sleeper_with_word(Sleeper* sleeper) {
+  std::thread([=] {
+    sleeper->tid.store(own_tid());
+    sleeper->list.store(own_list());
+    for (;;) pause();
+  }).detach();
+  UNTIL(sleeper->list.load() != nullptr);
+  link_first(&sleeper->place, sleeper->list.load());
+  word_in(&sleeper->place, sleeper->list.load())->store(static_cast<uint32_t>(sleeper->tid.load()) | kWaiters);
+}
+
+}  // namespace
+
+FACT(by_another, "what a thread puts into the list of another one, with that one's id, is marked when the process ends or executes") {
+  const auto by_kill = [] { kill(getpid(), SIGKILL); };
+  const auto by_exit = [] { _exit(0); };
+  const auto by_exec = [] { execl("/proc/self/exe", "contract", "list", nullptr); };
+  // Also what the thread itself that calls execve holds in its own list is not marked: see gone.cc.
+  const auto by_exec_of_thread = [] {
+    std::thread([] { execl("/proc/self/exe", "contract", "list", nullptr); }).detach();
+    for (;;) pause();
+  };
+  void (*const ways[])() = {by_kill, by_exit, by_exec, by_exec_of_thread};
+  for (const auto way : ways) {
+    Sleeper* sleeper = shared<Sleeper>();
+    end_of(in_child([=] {
+      const int nowhere = open("/dev/null", O_WRONLY);
+      dup2(nowhere, STDOUT_FILENO);
+      start_sleeper_with_word(sleeper);
+      way();
+    }));
+    EXPECT_EQ(word_in(&sleeper->place, own_list())->load(), kDied | kWaiters);
+  }
+}
+
+FACT(stopped_first, "SIGKILL has stopped a thread that runs before the words of one that sleeps are marked") {
+  struct Stage {
+    Sleeper sleeper;
+    std::atomic<long> steps;
+  };
+  for (int i = 0; i < 30; i++) {
+    Stage* stage = shared<Stage>();
+    const pid_t child = in_child([=] {
+      start_sleeper_with_word(&stage->sleeper);
+      for (;;) stage->steps.fetch_add(1);
+    });
+    UNTIL(stage->steps.load() > 0);
+    kill(child, SIGKILL);
+    const Word* word = word_in(&stage->sleeper.place, own_list());
+    while ((word->load() & kDied) == 0) sched_yield();
+    const long steps = stage->steps.load();
+    end_of(child);
+    EXPECT_EQ(stage->steps.load(), steps);
+  }
 }

@@ -80,7 +80,7 @@ export function joining(slot: number, tid: number, body: Body, stops = false): B
       return m.load(aliveAt(slot)) & WAITERS;
     });
     api.before((state) => {
-      state[generationAt(slot)]!++; // in the same instant: native/robust.cc
+      state[generationAt(slot)]!++; // in the same instant: native/robust_list.cc
     });
     api.run(() => m.store(aliveAt(slot), tid | bit));
     if (stops) return;

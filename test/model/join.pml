@@ -3,7 +3,7 @@ join:
   do
   /* native/participant.cc: `high.compare_exchange_strong(seen, seen + 1);` */
   :: atomic { i == high && i < S -> high = i + 1 }
-  /* native/robust.cc: `} while (!both->compare_exchange_strong(seen, next));` (the generation beside it, too) */
+  /* native/robust_list.cc: `} while (!both->compare_exchange_strong(seen, next));` (the generation beside it, too) */
   :: atomic { i < high && IS_GONE(alive[i]) ->
        alive[i] = TID(id) | WAITERS;
        held[id] = i + 1;
@@ -15,7 +15,7 @@ join:
        i = 0;
        break
      }
-  /* native/robust.cc: `if (!is_gone(static_cast<int32_t>(words[of_word]))) return false;` */
+  /* native/robust_list.cc: `if (!is_gone(static_cast<int32_t>(words[of_word]))) return false;` */
   :: atomic { i < high && !IS_GONE(alive[i]) -> i++ }
   /* spec: there are more slots than anybody needs */
   :: atomic { i == S -> i = 0 }

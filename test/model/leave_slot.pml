@@ -1,5 +1,5 @@
 /* A participant ends, and gives its slot back: part of a proctype. */
-  /* native/robust.cc: `while ((static_cast<uint32_t>(seen) & FUTEX_TID_MASK) == tid && !word->compare_exchange_strong(seen, 0)) {` native/robust.cc: `futex_wake(word, 1);` (or the kernel does, for list_op_pending) */
+  /* native/robust_list.cc: `while ((static_cast<uint32_t>(seen) & FUTEX_TID_MASK) == tid && !word->compare_exchange_strong(seen, 0)) {` native/robust_list.cc: `futex_wake(word, 1);` (or the kernel does, for list_op_pending) */
   atomic { alive[slot] = 0; held[id] = 0; wake_one_watcher(slot) };
   /* native/participant.cc: `segment->header()->members.fetch_add(1);` */
   members++;

@@ -38,6 +38,7 @@ struct Options {
 // One program: it returns when everything was as it must be, and aborts when something was not.
 void futexes(const Options& options);
 void participants(const Options& options);
+void many(const Options& options);
 void waiters(const Options& options);
 void segments(const Options& options);
 void headers(const Options& options);

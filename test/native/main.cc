@@ -15,7 +15,7 @@ struct Program {
 };
 
 constexpr Program kPrograms[] = {
-    {"futexes", futexes},   {"participants", participants}, {"waiters", waiters},
+    {"futexes", futexes},   {"participants", participants}, {"many", many}, {"waiters", waiters},
     {"segments", segments}, {"headers", headers},           {"processes", processes},
 };
 

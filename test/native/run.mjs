@@ -27,7 +27,7 @@ const root = join(folder, '../..');
 const TEARDOWN = join(root, 'test/programs/teardown.mjs');
 const ADDON = join(folder, 'build/addon');
 
-const PROGRAMS = ['futexes', 'participants', 'waiters', 'segments', 'headers', 'processes'];
+const PROGRAMS = ['futexes', 'participants', 'many', 'waiters', 'segments', 'headers', 'processes'];
 const WITH_FALLBACK = ['futexes', 'participants', 'waiters'];
 
 const stress = (build, program, flags) => {
