@@ -6,7 +6,9 @@
 #include <cstring>
 #include <fcntl.h>
 #include <linux/memfd.h>
+#include <memory>
 #include <mutex>
+#include <optional>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -59,6 +61,23 @@ struct Descriptor {  // closes on every early return
   }
 };
 
+struct Mapping {  // likewise
+  void* address = MAP_FAILED;
+  size_t size = 0;
+  Mapping(int fd, size_t bytes)
+      : address(mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)), size(bytes) {}
+  ~Mapping() {
+    if (address != MAP_FAILED) munmap(address, size);
+  }
+  Mapping(const Mapping&) = delete;
+  Mapping& operator=(const Mapping&) = delete;
+  uint8_t* release() {
+    void* const kept = address;
+    address = MAP_FAILED;
+    return static_cast<uint8_t*>(kept);
+  }
+};
+
 Segment* fail(int* error, int code) {
   *error = -code;
   return nullptr;
@@ -92,13 +111,13 @@ Segment* adopt(int raw, int32_t type, uint64_t heap, bool reserved, int* error) 
     }
   }
   const uint64_t size = static_cast<uint64_t>(st.st_size);
-  uint8_t* base = nullptr;
+  auto segment = std::make_unique<Segment>();
+  std::optional<Mapping> mapping;
   if (type != 0) {
-    void* mapped = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd.fd, 0);
-    if (mapped == MAP_FAILED) return fail(error, errno);
-    base = static_cast<uint8_t*>(mapped);
+    mapping.emplace(fd.fd, size);
+    if (mapping->address == MAP_FAILED) return fail(error, errno);
   }
-  Segment* segment = new Segment;
+  t.segments.emplace(st.st_ino, segment.get());  // the last thing that may fail
   segment->fd = fd.release();
   segment->device = st.st_dev;
   segment->inode = st.st_ino;
@@ -106,10 +125,9 @@ Segment* adopt(int raw, int32_t type, uint64_t heap, bool reserved, int* error) 
   segment->heap = heap;
   segment->type = type;
   segment->reserved = reserved;
-  segment->base = base;
+  segment->base = mapping ? mapping->release() : nullptr;
   segment->users = 1;
-  t.segments.emplace(st.st_ino, segment);
-  return segment;
+  return segment.release();
 }
 
 int write_header(uint8_t* page, int32_t type, uint64_t heap) {
@@ -269,10 +287,14 @@ Segment* create_bare(const char* directory, const char* name, uint64_t size, int
   if (fd.fd < 0) return fail(error, errno);
   if (ftruncate(fd.fd, static_cast<off_t>(size)) != 0) return fail(error, errno);
   if (fallocate(fd.fd, 0, 0, static_cast<off_t>(size)) != 0) return fail(error, errno);
+  Segment* const segment = adopt(fd.release(), 0, size, true, error);
+  if (segment == nullptr) return nullptr;
   char self[64];
-  snprintf(self, sizeof self, "/proc/self/fd/%d", fd.fd);
-  if (linkat(AT_FDCWD, self, dir.fd, name, AT_SYMLINK_FOLLOW) != 0) return fail(error, errno);
-  return adopt(fd.release(), 0, size, true, error);
+  snprintf(self, sizeof self, "/proc/self/fd/%d", segment->fd);
+  if (linkat(AT_FDCWD, self, dir.fd, name, AT_SYMLINK_FOLLOW) == 0) return segment;
+  fail(error, errno);
+  drop_user(segment);
+  return nullptr;
 }
 
 Segment* open_bare(const char* directory, const char* name, int* error) {

@@ -1,6 +1,7 @@
 #include "watch.h"
 
 #include <cerrno>
+#include <memory>
 
 namespace forklock {
 
@@ -31,19 +32,22 @@ int Watches::add(int fd, bool ref) {
   if (open_.count(fd) != 0) return -EEXIST;
   uv_loop_t* loop = nullptr;
   if (napi_get_uv_event_loop(env_, &loop) != napi_ok) return -EINVAL;
-  Watch* watch = new Watch{{}, this, fd};
+  auto made = std::make_unique<Watch>(Watch{{}, this, fd});
+  open_[fd] = made.get();  // the last thing that asks for memory: libuv cannot be told to forget a handle at once
+  Watch* watch = made.get();
   int failed = uv_poll_init(loop, &watch->poll, fd);
   if (failed != 0) {  // libuv knows nothing of the handle then
-    delete watch;
+    open_.erase(fd);
     return failed;
   }
+  made.release();
   failed = uv_poll_start(&watch->poll, UV_READABLE, on_readable);
   if (failed != 0) {
+    open_.erase(fd);
     close(watch);
     return failed;
   }
   if (!ref) uv_unref(reinterpret_cast<uv_handle_t*>(&watch->poll));
-  open_[fd] = watch;
   return 0;
 }
 

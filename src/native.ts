@@ -23,27 +23,12 @@ export interface Native {
   countWait(index: number, cell: number, by: number): number;
   /** Over the living participants: waits on the cell (`what` 0), or participants that have it open (1). */
   sum(index: number, cell: number, what: number): number;
-  sleep(
-    index: number,
-    word: number,
-    expected: number,
-    members: number,
-    owner: number,
-    living: number,
-    ms: number,
-  ): number;
+  /** `watched`: `[index, word, expected, members, owner, living]`, in one argument, as for many the addon needs memory. */
+  sleep(watched: Int32Array, ms: number): number;
   endSleeps(): void;
   wake(index: number, word: number, n: number): number;
   onReady(callback: () => void): number;
-  sleepAsync(
-    id: number,
-    index: number,
-    word: number,
-    expected: number,
-    members: number,
-    owner: number,
-    living: number,
-  ): number;
+  sleepAsync(id: number, watched: Int32Array): number;
   /** For one more `sleepAsync`, which does not fail then. */
   makeRoom(): number;
   cancelAsync(id: number): number;

@@ -48,6 +48,11 @@ const table: [limit: string, reason: string, operations: string[], ...options: s
   ['files of /dev/shm', 'ENOSPC', ['Lock by name', 'SharedMemory by name']],
   ['size of files', 'EFBIG', ['RawArray of its own', 'Lock by name', 'Process by spawn']],
   ['threads', 'EAGAIN', ['fork and waitpid'], '--steps=0,1,40'],
+  [
+    'allocations',
+    'ENOMEM',
+    ['RawArray of its own', 'Lock by name', 'SharedMemory by name', 'Lock.from', 'fork and waitpid', 'Process by fork'],
+  ],
 ];
 
 describe.runIf(canUnshare)('an operation succeeds, or says what the system said and has changed nothing', () => {

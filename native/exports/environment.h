@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <deque>
 #include <mutex>
 #include <set>
 #include <string>
@@ -29,12 +30,22 @@ struct Opened {
   int slot = -1;  // of this environment's thread; -1: not a participant
 };
 
+struct Environment;
+
+// A function for JavaScript.
+struct Entry {
+  using Function = Value (*)(const CallbackInfo&);
+  Function function;
+  Environment* environment;
+};
+
 // Everything that belongs to one environment (the main thread or one worker). No mutable statics.
 struct Environment {
   explicit Environment(napi_env e)
       : env(e), waiters([this](uint32_t id) { report(id); }) {}
 
   napi_env env;
+  std::deque<Entry> entries;
   std::vector<Opened> opened;  // JavaScript names segments by their index here
   std::unordered_map<Segment*, int32_t> indices;
   std::vector<size_t> vacant;  // indices without a segment
@@ -92,6 +103,7 @@ struct Environment {
     return opened[static_cast<size_t>(index)].segment;
   }
 
+  // Names a segment that was opened, or says with -errno why not: then it has one user less.
   int32_t keep(Segment* segment, int error) {
     if (segment == nullptr) return error;
     const auto known = indices.find(segment);
@@ -140,17 +152,29 @@ class Exports {
  public:
   Exports(Napi::Object object, Environment* environment) : object_(object), environment_(environment) {}
 
-  template <typename Function>
-  void add(const char* name, Function function) {
-    const auto guarded = [function](const CallbackInfo& info) -> Value {
-      Value value;
-      const int failed = caught([&] { return value = function(info), 0; });
-      return failed == 0 ? value : give(info, failed);
-    };
-    object_.Set(name, Napi::Function::New(object_.Env(), guarded, name, environment_));
+  void add(const char* name, Entry::Function function) {
+    environment_->entries.push_back({function, environment_});
+    napi_value made;
+    if (napi_create_function(object_.Env(), name, NAPI_AUTO_LENGTH, call, &environment_->entries.back(), &made) == napi_ok) {
+      object_.Set(name, made);
+    }
   }
 
  private:
+  // The arguments are taken in here, too: more than a few of them ask for memory.
+  static napi_value call(napi_env env, napi_callback_info arguments) {
+    napi_value value = nullptr;
+    const int failed = caught([&] {
+      CallbackInfo info(env, arguments);
+      const Entry& entry = *static_cast<const Entry*>(info.Data());
+      info.SetData(entry.environment);
+      value = entry.function(info);
+      return 0;
+    });
+    if (failed != 0) napi_create_int32(env, failed, &value);
+    return value;
+  }
+
   Napi::Object object_;
   Environment* environment_;
 };

@@ -53,8 +53,12 @@ Value OpenDescriptor(const CallbackInfo& info) {  // pid, fd, inode, cookie x 4 
 Value CreateBare(const CallbackInfo& info) {  // directory, name, size -> index
   int error = 0;
   const uint64_t size = static_cast<uint64_t>(real(info, 2));
-  Segment* s = create_bare(text(info, 0).c_str(), text(info, 1).c_str(), size, &error);
-  return give(info, self(info).keep(s, error));
+  const std::string directory = text(info, 0);
+  const std::string name = text(info, 1);
+  Segment* s = create_bare(directory.c_str(), name.c_str(), size, &error);
+  const int32_t index = self(info).keep(s, error);
+  if (index < 0 && s != nullptr) unlink_name(directory.c_str(), name.c_str());  // nobody has heard of it
+  return give(info, index);
 }
 
 Value OpenBare(const CallbackInfo& info) {  // directory, name -> index

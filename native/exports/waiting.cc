@@ -6,21 +6,24 @@
 namespace forklock {
 namespace {
 
-bool read_watch(const CallbackInfo& info, size_t first, Watch* w) {  // index, word, expected, members, owner, living
-  w->segment = self(info).at(number(info, first));
+bool read_watch(const CallbackInfo& info, size_t i, Watch* w) {  // [index, word, expected, members, owner, living]
+  const Napi::Int32Array list = info[i].As<Napi::Int32Array>();
+  if (list.ElementLength() < 6) return false;
+  const int32_t* const of = list.Data();
+  w->segment = self(info).at(of[0]);
   if (w->segment == nullptr) return false;
-  w->word = w->segment->word(info[first + 1].As<Napi::Number>().Uint32Value());
-  w->expected = number(info, first + 2);
-  w->members = number(info, first + 3);
-  w->owner = number(info, first + 4);
-  w->living = number(info, first + 5);
+  w->word = w->segment->word(static_cast<uint32_t>(of[1]));
+  w->expected = of[2];
+  w->members = of[3];
+  w->owner = of[4];
+  w->living = of[5];
   return w->word != nullptr;
 }
 
-Value Sleep(const CallbackInfo& info) {  // index, word, expected, members, owner, living, ms
+Value Sleep(const CallbackInfo& info) {  // Int32Array: see read_watch, ms
   Watch w;
   if (!read_watch(info, 0, &w)) return give(info, -EINVAL);
-  sleep_on(w, real(info, 6));
+  sleep_on(w, real(info, 1));
   return give(info, 0);
 }
 
@@ -56,7 +59,7 @@ Value OnReady(const CallbackInfo& info) {  // callback: called, without argument
   return give(info, 0);
 }
 
-Value SleepAsync(const CallbackInfo& info) {  // id, index, word, expected, members, owner, living
+Value SleepAsync(const CallbackInfo& info) {  // id, Int32Array: see read_watch
   Environment& e = self(info);
   Watch w;
   if (!read_watch(info, 1, &w)) return give(info, -EINVAL);

@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "../caught.h"
 #include "../futex.h"
 #include "../process.h"
 #include "helpers.h"
@@ -85,7 +86,7 @@ Forked fork_process(uv_loop_t* loop, const Keep& keep, bool with_helpers, const 
   const double parked = static_cast<double>(monotonic_ns());
   int ready[2] = {-1, -1};
   Polls polls;
-  failed = polls.note();
+  failed = caught([&] { return polls.note(); });
   if (failed == 0) failed = let_child_have_heap();
   if (failed == 0 && pipe2(ready, O_CLOEXEC) != 0) failed = -errno;
   const double marked = static_cast<double>(monotonic_ns());
@@ -102,10 +103,12 @@ Forked fork_process(uv_loop_t* loop, const Keep& keep, bool with_helpers, const 
   if (pid == 0) {
     ready_pipe = ready[1];
     close(ready[0]);
-    failed = polls.renew();
-    if (failed == 0) failed = leave_inherited(loop, keep);
-    if (failed == 0 && with_helpers) failed = helpers.revive();
-    if (failed == 0) failed = in_child();
+    failed = caught([&] {
+      int result = polls.renew();
+      if (result == 0) result = leave_inherited(loop, keep);
+      if (result == 0 && with_helpers) result = helpers.revive();
+      return result != 0 ? result : in_child();
+    });
     if (failed != 0) give_up(failed);
     pthread_sigmask(SIG_SETMASK, &old, nullptr);
     return {0};

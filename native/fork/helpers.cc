@@ -293,7 +293,8 @@ int Helpers::look(bool* all_asleep) {
 void Helpers::stop_all() {
   const uint32_t number = attempt.number.load();
   const size_t n = threads_.size();
-  auto** table = new Parked*[n + 1];
+  std::unique_ptr<Parked*[]> made(new Parked*[n + 1]);
+  Parked** const table = made.get();
   for (size_t i = 0; i < n; i++) {
     Parked& thread = *threads_[i];
     table[i] = &thread;
@@ -306,7 +307,7 @@ void Helpers::stop_all() {
   isolates_found_.reserve(n);
   finding_ = {};
   attempt.answers.store(0);
-  attempt.threads.store(table);
+  attempt.threads.store(made.release());
   uint32_t asked = 0;
   for (uint32_t i = 0; i < n; i++) {
     Parked& thread = *threads_[i];

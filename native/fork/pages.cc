@@ -10,18 +10,22 @@
 #include <cstring>
 #include <string>
 
+#include "../caught.h"
+
 namespace forklock {
 namespace {
 
 int read_all(const char* path, std::string* out) {
   const int fd = open(path, O_RDONLY | O_CLOEXEC);
   if (fd < 0) return -errno;
-  char buffer[1 << 14];
-  ssize_t n;
-  while ((n = read(fd, buffer, sizeof buffer)) > 0 || (n < 0 && errno == EINTR)) {
-    if (n > 0) out->append(buffer, static_cast<size_t>(n));
-  }
-  const int result = n < 0 ? -errno : 0;
+  const int result = caught([&] {
+    char buffer[1 << 14];
+    ssize_t n;
+    while ((n = read(fd, buffer, sizeof buffer)) > 0 || (n < 0 && errno == EINTR)) {
+      if (n > 0) out->append(buffer, static_cast<size_t>(n));
+    }
+    return n < 0 ? -errno : 0;
+  });
   close(fd);
   return result;
 }

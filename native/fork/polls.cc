@@ -12,6 +12,8 @@
 #include <cstring>
 #include <vector>
 
+#include "../caught.h"
+
 namespace forklock {
 namespace {
 
@@ -40,21 +42,23 @@ int each_line_of_fdinfo(int fd, Line line) {
   snprintf(path, sizeof path, "/proc/self/fdinfo/%d", fd);
   const int info = open(path, O_RDONLY | O_CLOEXEC);
   if (info < 0) return -errno;
-  Buffer text;
-  size_t kept = 0;
-  ssize_t n;
-  while ((n = read(info, text + kept, sizeof text - 1 - kept)) > 0) {
-    const size_t size = kept + static_cast<size_t>(n);
-    text[size] = 0;
-    char* start = text;
-    for (char* end; (end = strchr(start, '\n')) != nullptr; start = end + 1) {
-      *end = 0;
-      line(start);
+  const int result = caught([&] {
+    Buffer text;
+    size_t kept = 0;
+    ssize_t n;
+    while ((n = read(info, text + kept, sizeof text - 1 - kept)) > 0) {
+      const size_t size = kept + static_cast<size_t>(n);
+      text[size] = 0;
+      char* start = text;
+      for (char* end; (end = strchr(start, '\n')) != nullptr; start = end + 1) {
+        *end = 0;
+        line(start);
+      }
+      kept = static_cast<size_t>(text + size - start);
+      memmove(text, start, kept);
     }
-    kept = static_cast<size_t>(text + size - start);
-    memmove(text, start, kept);
-  }
-  const int result = n < 0 ? -errno : 0;
+    return n < 0 ? -errno : 0;
+  });
   close(info);
   return result;
 }
@@ -91,12 +95,13 @@ int Polls::list() {
   const int directory = open_directory("/proc/self/fd");
   if (directory < 0) return -errno;
   Buffer buffer;
-  const int failed = each_descriptor(directory, buffer, [&](const char* name) {
+  const auto take = [&](const char* name) {
     char link[32] = {};
     if (readlinkat(directory, name, link, sizeof link - 1) <= 0) return;
     if (strcmp(link, "anon_inode:[eventfd]") == 0) counters_.push_back({atoi(name), 0, EFD_CLOEXEC});
     if (strcmp(link, "anon_inode:[eventpoll]") == 0) sets_.push_back({atoi(name), {}});
-  });
+  };
+  const int failed = caught([&] { return each_descriptor(directory, buffer, take); });
   close(directory);
   return failed;
 }

@@ -5,7 +5,7 @@ import { native } from '../native.js';
 import type { CheckedWait } from '../options.js';
 import { offAbort, onAbort } from './abort.js';
 import { Line, type Standing } from './line.js';
-import type { Wait } from './wait.js';
+import { type Wait, watchedBy } from './wait.js';
 
 /** The longest delay that setTimeout takes; longer ones are taken in pieces. */
 export const LONGEST_TIMER = 0x7fffffff;
@@ -139,13 +139,13 @@ class PendingWait implements Standing {
 
   /** False: it cannot, so the wait is over, and has left no trace. */
   #sleep(): boolean {
-    const { word, expected, members, owner, living, again } = this.#wait;
+    const { again } = this.#wait;
     clearTimeout(this.#again);
     this.#again = again > 0 ? setTimeout(() => this.lookAgain(), again) : undefined;
     const id = newId();
     try {
-      const { index } = this.#cell.segment;
-      checked(native().sleepAsync(id, index, word, expected, members, owner, living), SLEEPING, REASONS);
+      const watched = watchedBy(this.#wait, this.#cell.segment.index);
+      checked(native().sleepAsync(id, watched), SLEEPING, REASONS);
     } catch (error) {
       this.#endWith(error);
       return false;

@@ -1,6 +1,6 @@
 import type { Cell } from '../memory/cell.js';
 import { native } from '../native.js';
-import type { Wait } from './wait.js';
+import { type Wait, watchedBy } from './wait.js';
 
 /**
  * Milliseconds of the longest uninterrupted native sleep. `worker.terminate()` cannot end a native call, only the
@@ -10,7 +10,7 @@ const SLICE = 20;
 
 /** A function of its own: V8 checks for termination where a function is entered. */
 function sleep(index: number, wait: Wait, ms: number): void {
-  native().sleep(index, wait.word, wait.expected, wait.members, wait.owner, wait.living, ms);
+  native().sleep(watchedBy(wait, index), ms);
 }
 
 /**

@@ -45,6 +45,19 @@ export interface Wait {
   missed(looks: number): void;
 }
 
+const watched = new Int32Array(6);
+
+/** What the addon is to sleep on; good until the next call. */
+export function watchedBy({ word, expected, members, owner, living }: Wait, segment: number): Int32Array {
+  watched[0] = segment;
+  watched[1] = word;
+  watched[2] = expected;
+  watched[3] = members;
+  watched[4] = owner;
+  watched[5] = living;
+  return watched;
+}
+
 /** Base of the waits over shared memory. */
 export abstract class ParkedWait implements Wait {
   word = 0;

@@ -1,5 +1,6 @@
 // What the tests take away, and what must not be left behind.
 import {
+  accessSync,
   closeSync,
   openSync,
   readdirSync,
@@ -34,6 +35,13 @@ function threadsOfUser() {
     } catch {} // it has ended
   }
   return count;
+}
+
+/** See scarce.cc. */
+function allocations(n) {
+  try {
+    accessSync(`/forklock-allocations/${n}`);
+  } catch {}
 }
 
 const KIB = 1024;
@@ -81,6 +89,12 @@ export const LIMITS = {
       writeFileSync('/dev/shm/ballast', Buffer.alloc(bsize * bfree - n, 1));
     },
     lift: () => rmSync('/dev/shm/ballast', { force: true }),
+  },
+  /** Of the addon: one of them fails, those after it do not. */
+  allocations: {
+    steps: Array.from({ length: 60 }, (_, n) => n),
+    leave: (n) => allocations(n),
+    lift: () => allocations(-1),
   },
   'files of /dev/shm': {
     steps: [0, 1, 2, 3, 4],

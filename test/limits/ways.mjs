@@ -1,6 +1,7 @@
 // How `cells.mjs` is run: with a /dev/shm of its own, and what its limit takes.
 import { spawn, spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { compile } from '../programs/compile.mjs';
 
 const here = (file) => fileURLToPath(new URL(file, import.meta.url));
 const isRoot = process.getuid() === 0;
@@ -22,12 +23,15 @@ export function inOwnShm(mount = MOUNT, user = '') {
   return ['unshare', isRoot ? '-m' : '-mUr', '--', 'sh', '-c', `${mount} && exec ${user} "$@"`, 'sh'];
 }
 
+const scarce = () => compile('scarce.so', 'test/limits', ['scarce.cc'], ['-shared', '-fPIC']);
+
 /** A row for each cell: `{ name, n, outcome, … }`. */
 export async function cells(limit, options = [], { deadline = 120_000 } = {}) {
   const command = [
     ...inOwnShm(MOUNT, limit === 'threads' ? asNobody : ''),
     ...['prlimit', `--nofile=${DESCRIPTORS}:${DESCRIPTORS}`, '--nproc=1000:1000', '--core=0', '--'],
     here('./under.sh'),
+    ...(limit === 'allocations' ? ['env', `LD_PRELOAD=${scarce()}`] : []),
     ...[process.execPath, '--expose-gc', here('./cells.mjs'), limit, ...options],
   ];
   const child = spawn(command[0], command.slice(1), { stdio: ['ignore', 'pipe', 'pipe'], detached: true });

@@ -282,15 +282,15 @@ export class JsThread {
       this.world.point(this);
       return this.ready.shift() ?? -1;
     },
-    sleepAsync: (
-      id: number,
-      _segment: number,
-      word: number,
-      expected: number,
-      members: number,
-      owner: number,
-      living: number,
-    ): void => {
+    sleepAsync: (id: number, watched: Int32Array): void => {
+      const [, word, expected, members, owner, living] = watched as unknown as [
+        number,
+        number,
+        number,
+        number,
+        number,
+        number,
+      ];
       this.world.point(this);
       this.waiter.add({ id, word, expected, members, owner, living });
     },
