@@ -30,6 +30,25 @@ struct Opened {
   int slot = -1;  // of this environment's thread; -1: not a participant
 };
 
+// Room for a descriptor among those of the environment: taken before there is one, so that nothing can fail afterwards.
+class Room {
+ public:
+  explicit Room(std::set<int>& all) : all_(all) {
+    std::set<int> one{-1};
+    node_ = one.extract(one.begin());
+  }
+  int keep(int fd) {
+    if (fd < 0) return fd;
+    node_.value() = fd;
+    all_.insert(std::move(node_));
+    return fd;
+  }
+
+ private:
+  std::set<int>& all_;
+  std::set<int>::node_type node_;
+};
+
 struct Environment;
 
 // A function for JavaScript.

@@ -50,10 +50,11 @@ Value Fork(const CallbackInfo& info) {
   uv_loop_t* loop = nullptr;
   if (napi_get_uv_event_loop(e.env, &loop) != napi_ok) return give(info, -EINVAL);
   e.why_not.clear();
+  Room room(e.descriptors);
   const bool with_helpers = info[2].As<Napi::Boolean>().Value();
   const Forked made = fork_process(loop, keep, with_helpers, [&e] { return start_anew(e); }, &e.why_not);
   if (made.pid >= 0) e.why_not.clear();
-  if (made.pidfd >= 0) e.descriptors.insert(made.pidfd);
+  room.keep(made.pidfd);
   info[3].As<Napi::Int32Array>()[0] = made.pidfd;
   return give(info, made.pid);
 }

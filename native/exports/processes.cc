@@ -12,25 +12,6 @@
 namespace forklock {
 namespace {
 
-// Room for a descriptor among those of the environment: taken before there is one, so that nothing can fail afterwards.
-class Room {
- public:
-  explicit Room(const CallbackInfo& info) : all_(self(info).descriptors) {
-    std::set<int> one{-1};
-    node_ = one.extract(one.begin());
-  }
-  int keep(int fd) {
-    if (fd < 0) return fd;
-    node_.value() = fd;
-    all_.insert(std::move(node_));
-    return fd;
-  }
-
- private:
-  std::set<int>& all_;
-  std::set<int>::node_type node_;
-};
-
 std::vector<std::string> texts(const CallbackInfo& info, size_t i) {
   Napi::Array list = info[i].As<Napi::Array>();
   std::vector<std::string> out(list.Length());
@@ -44,7 +25,7 @@ Value Getppid(const CallbackInfo& info) { return give(info, getppid()); }
 Value Umask(const CallbackInfo& info) { return give(info, read_umask()); }
 
 Value PidfdOpen(const CallbackInfo& info) {  // pid -> fd
-  Room room(info);
+  Room room(self(info).descriptors);
   return give(info, room.keep(open_pidfd(number(info, 0))));
 }
 
@@ -74,7 +55,7 @@ Value PollOne(const CallbackInfo& info) {  // fd, ms -> 1: readable
 Value SpawnProgram(const CallbackInfo& info) {
   Napi::Int32Array fds = info[3].As<Napi::Int32Array>();
   const std::vector<int> descriptors(fds.Data(), fds.Data() + fds.ElementLength());
-  Room room(info);
+  Room room(self(info).descriptors);
   const int pid = spawn_program(text(info, 0), texts(info, 1), texts(info, 2), descriptors);
   if (pid < 0) return give(info, pid);
   const int pidfd = room.keep(pidfd_of_child(pid));
@@ -84,15 +65,15 @@ Value SpawnProgram(const CallbackInfo& info) {
 
 Value SealedMemory(const CallbackInfo& info) {  // Uint8Array -> fd
   Napi::Uint8Array data = info[0].As<Napi::Uint8Array>();
-  Room room(info);
+  Room room(self(info).descriptors);
   return give(info, room.keep(sealed_memory(data.Data(), data.ByteLength())));
 }
 
 Value SocketPair(const CallbackInfo& info) {  // Int32Array(2), filled
   Napi::Int32Array ends = info[0].As<Napi::Int32Array>();
   if (ends.ElementLength() < 2) return give(info, -EINVAL);
-  Room ours(info);
-  Room theirs(info);
+  Room ours(self(info).descriptors);
+  Room theirs(self(info).descriptors);
   const int failed = socket_pair(ends.Data());
   if (failed == 0) ours.keep(ends[0]), theirs.keep(ends[1]);
   return give(info, failed);
@@ -124,7 +105,7 @@ Value ReceiveMessage(const CallbackInfo& info) {  // socket, Uint8Array, Int32Ar
 
 Value Adopt(const CallbackInfo& info) {  // fd: inherited, from now on as one that was made here
   const int fd = number(info, 0);
-  Room room(info);
+  Room room(self(info).descriptors);
   return give(info, fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 ? room.keep(fd) : -errno);
 }
 
@@ -135,7 +116,7 @@ Value CloseDescriptor(const CallbackInfo& info) {  // fd: one that was made or r
 }
 
 Value Duplicate(const CallbackInfo& info) {  // fd -> another number of the same file
-  Room room(info);
+  Room room(self(info).descriptors);
   const int copy = fcntl(number(info, 0), F_DUPFD_CLOEXEC, 3);
   return give(info, copy < 0 ? -errno : room.keep(copy));
 }
