@@ -1,6 +1,3 @@
-import { constants } from 'node:os';
-import { getSystemErrorMap } from 'node:util';
-
 /**
  * Errors carry a stable `code`; match on that. `instanceof` works across copies of the package, because each class
  * recognises instances by a registered symbol.
@@ -219,9 +216,10 @@ export function reasonsOfRefused(call: string, since: string): Reasons {
 function described(result: number): readonly [name: string, text: string] {
   const own = OTHERS[-result];
   if (own) return own;
-  const known = getSystemErrorMap().get(result);
+  const known = process.getBuiltinModule('node:util').getSystemErrorMap().get(result);
   if (known) return known;
-  const name = Object.entries(constants.errno).find(([, number]) => number === -result)?.[0];
+  const { errno } = process.getBuiltinModule('node:os').constants;
+  const name = Object.entries(errno).find(([, number]) => number === -result)?.[0];
   return [name ?? `errno ${-result}`, 'the system call failed'];
 }
 
