@@ -1,9 +1,14 @@
 // The addon: an environment for each thread that loads it, and the exports of native/exports/.
 #include <dlfcn.h>
 #include <napi.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cerrno>
+
 #include "exports/environment.h"
+#include "orphans.h"
+#include "process.h"
 
 namespace forklock {
 namespace {
@@ -12,7 +17,15 @@ namespace {
 void end_environment(void* data) {
   Environment* e = static_cast<Environment*>(data);
   for (size_t i = 0; i < e->opened.size(); i++) e->release(i);
-  for (const int fd : e->descriptors) close(fd);
+  const bool is_worker = syscall(SYS_gettid) != getpid();
+  for (const int fd : e->descriptors) {
+    const int status = is_worker ? exit_status(fd, false) : -ECHILD;
+    if (status >= 0 || status == -EAGAIN) {  // a child, which nobody else has
+      reap_later(fd);
+    } else {
+      close(fd);
+    }
+  }
   delete e;
 }
 
@@ -27,6 +40,7 @@ void pin_library() {
 Napi::Object Init(Napi::Env env, Napi::Object object) {
   pin_library();
   auto* e = new Environment(env);
+  listen_for_orphans();
   napi_add_env_cleanup_hook(env, end_environment, e);
   Exports exports(object, e);
   export_segments(&exports);

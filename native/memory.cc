@@ -16,6 +16,7 @@
 #include <unordered_map>
 
 #include "participant.h"
+#include "process.h"
 
 namespace forklock {
 namespace {
@@ -48,7 +49,7 @@ uint64_t file_size(int32_t type, uint64_t heap) {
 
 struct Descriptor {  // closes on every early return
   int fd;
-  explicit Descriptor(int f) : fd(f) {}
+  explicit Descriptor(int f) : fd(above_standard(f)) {}
   ~Descriptor() {
     if (fd >= 0) close(fd);
   }
@@ -255,10 +256,11 @@ Segment* open_descriptor(int pid, int number, uint64_t inode, int* error) {
   snprintf(path, sizeof path, "/proc/%d/fd/%d", pid, number);
   // Looked at before it is opened: opening a foreign pipe or device could block or have effects.
   struct stat st;
-  if (stat(path, &st) != 0) return fail(error, errno);
+  const bool is_own = pid == getpid();  // given to this process, maybe by one that had not given up root yet
+  if ((is_own ? fstat(number, &st) : stat(path, &st)) != 0) return fail(error, errno == EBADF ? ENOENT : errno);
   if (!S_ISREG(st.st_mode) || st.st_ino != inode) return fail(error, ESTALE);
-  if (st.st_uid != geteuid()) return fail(error, EPERM);
-  Descriptor fd(open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC));
+  if (!is_own && st.st_uid != geteuid()) return fail(error, EPERM);
+  Descriptor fd(is_own ? fcntl(number, F_DUPFD_CLOEXEC, 3) : open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC));
   if (fd.fd < 0) return fail(error, errno);
   // Only what create_anonymous has sealed: a file that somebody can shrink would be a SIGBUS later.
   const int seals = fcntl(fd.fd, F_GET_SEALS);

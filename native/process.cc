@@ -12,10 +12,12 @@
 #include <spawn.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "orphans.h"
 #include "proc.h"
 
 namespace forklock {
@@ -78,11 +80,22 @@ int signal_process(int pidfd, int signal) { return result(syscall(kPidfdSendSign
 
 int pidfd_of_child(int pid) {
   const int pidfd = open_pidfd(pid);
-  if (pidfd >= 0) return pidfd;
+  if (pidfd >= 0) {
+    announce_child(pidfd);
+    return pidfd;
+  }
   kill(pid, SIGKILL);
   while (waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
   }
   return pidfd;
+}
+
+int is_stopped(int pidfd) {
+  siginfo_t info;
+  info.si_pid = 0;
+  const int r = waitid(kPidfd, static_cast<id_t>(pidfd), &info, WSTOPPED | WNOHANG | WNOWAIT);
+  if (r < 0) return -errno;
+  return info.si_pid != 0 ? 1 : 0;
 }
 
 int exit_status(int pidfd, bool reap) {
@@ -104,6 +117,43 @@ int poll_descriptors(const int32_t* descriptors, uint8_t* ready, uint32_t n, int
   if (r < 0 && errno != EINTR) return -errno;
   for (uint32_t i = 0; i < n; i++) ready[i] = r > 0 && entries[i].revents != 0;
   return r < 0 ? 0 : r;
+}
+
+int above_standard(int fd) {
+  if (fd < 0 || fd > STDERR_FILENO) return fd;
+  const int moved = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+  const int error = errno;
+  close(fd);
+  errno = error;
+  return moved < 0 ? -error : moved;
+}
+
+StandardPlaces::StandardPlaces() {
+  for (int fd = 0; fd <= STDERR_FILENO; fd++) {
+    if (fcntl(fd, F_GETFD) < 0) taken_[fd] = open("/dev/null", O_RDWR | O_CLOEXEC) == fd;
+  }
+}
+
+StandardPlaces::~StandardPlaces() {
+  for (int fd = 0; fd <= STDERR_FILENO; fd++) {
+    if (taken_[fd]) close(fd);
+  }
+}
+
+int open_working_directory() {
+  int fd = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  // A process that has given up root may be in a directory that it may not search.
+  if (fd < 0 && errno == EACCES) fd = open("/proc/self/cwd", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  return fd < 0 ? -errno : fd;
+}
+
+int enter_directory(int fd) {
+  if (fchdir(fd) == 0) return 0;
+  const int error = errno;
+  struct stat wanted, own;
+  const bool is_there = fstat(fd, &wanted) == 0 && stat("/proc/self/cwd", &own) == 0 && wanted.st_dev == own.st_dev &&
+                        wanted.st_ino == own.st_ino;
+  return is_there ? 0 : -error;
 }
 
 int spawn_program(const std::string& file, const std::vector<std::string>& argv, const std::vector<std::string>& env,
@@ -159,7 +209,7 @@ int sealed_memory(const void* data, size_t size) {
   return fd;
 }
 
-int die_with_parent_thread() { return result(prctl(PR_SET_PDEATHSIG, SIGKILL)); }
+int signal_at_end_of_parent(int signal) { return result(prctl(PR_SET_PDEATHSIG, signal)); }
 
 int die_with(int pidfd) {
   const int own = fcntl(pidfd, F_DUPFD_CLOEXEC, 3);  // whatever happens to the caller's

@@ -17,6 +17,9 @@ int signal_process(int pidfd, int signal);
 // Of a child that nobody has waited for. When there can be none, nobody could follow the child: it is killed.
 int pidfd_of_child(int pid);
 
+// Whether a child of this process is stopped (SIGSTOP): 1 or 0.
+int is_stopped(int pidfd);
+
 // How a child of this process ended: its exit code, or 256 + the signal. -EAGAIN: it has not ended; -ECHILD: it is no
 // child of this process, or has been reaped. `reap`: it is a zombie no more; else somebody else can still ask.
 int exit_status(int pidfd, bool reap);
@@ -24,6 +27,26 @@ int exit_status(int pidfd, bool reap);
 // Sleeps until one of the descriptors is readable (or broken) or `ms` have passed (negative: for ever); marks who is.
 // How many are; 0 also when a signal came.
 int poll_descriptors(const int32_t* descriptors, uint8_t* ready, uint32_t n, int ms);
+
+// Its own descriptors never have the numbers of standard input, output and error: a program that has closed one of these
+// has nothing there, and gets what it opens next. The number that it has from now on, or -errno, and then it is closed.
+int above_standard(int fd);
+
+// For as long as there is one of these, nothing that is opened gets such a number.
+class StandardPlaces {
+ public:
+  StandardPlaces();
+  ~StandardPlaces();
+  StandardPlaces(const StandardPlaces&) = delete;
+  StandardPlaces& operator=(const StandardPlaces&) = delete;
+
+ private:
+  bool taken_[3] = {};
+};
+
+// The working directory, whatever has become of its name, to go to it by enter_directory().
+int open_working_directory();
+int enter_directory(int fd);
 
 // Starts a program with the descriptors 0, 1, … of the list and no others; -1 stands for /dev/null. Its signals are as
 // in a fresh process. The pid.
@@ -33,9 +56,9 @@ int spawn_program(const std::string& file, const std::vector<std::string>& argv,
 // A file in memory that nobody can change any more.
 int sealed_memory(const void* data, size_t size);
 
-// This process is killed by SIGKILL when the thread that made it ends: the caller looks afterwards whether that has
-// been already. It works on a stopped process, too.
-int die_with_parent_thread();
+// This process gets a signal when the thread that made it ends (0: none): the caller looks afterwards whether that has
+// been already. Unlike what it would do itself, it works on a stopped process, too (SIGKILL, SIGCONT).
+int signal_at_end_of_parent(int signal);
 
 // This process kills itself by SIGKILL when that of the pidfd ends: a thread of its own waits for it. It does not work
 // while this process is stopped.

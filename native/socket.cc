@@ -13,6 +13,15 @@ struct alignas(cmsghdr) Control {
   char bytes[CMSG_SPACE(kMaxPassed * sizeof(int))];
 };
 
+int receive(int socket, msghdr* message, int flags) {
+  ssize_t got;
+  do {
+    got = recvmsg(socket, message, flags | MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+  } while (got < 0 && errno == EINTR);
+  if (got < 0) return errno == ECONNRESET ? 0 : -errno;
+  return static_cast<int>(got);
+}
+
 }  // namespace
 
 int socket_pair(int32_t ends[2]) {
@@ -49,16 +58,14 @@ int receive_message(int socket, void* data, size_t size, int32_t* descriptors, s
   msghdr message{};
   message.msg_iov = &part;
   message.msg_iovlen = 1;
+  if (n == 0) return receive(socket, &message, 0);
   message.msg_control = control.bytes;
   message.msg_controllen = sizeof control.bytes;
-  ssize_t got;
-  do {
-    got = recvmsg(socket, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-  } while (got < 0 && errno == EINTR);
-  if (got < 0) return errno == ECONNRESET ? 0 : -errno;
+  const int got = receive(socket, &message, MSG_PEEK);
+  if (got <= 0) return got;
   std::fill(descriptors, descriptors + n, -1);
   size_t count = 0;
-  bool fits = (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0;
+  bool fits = (message.msg_flags & MSG_TRUNC) == 0;
   for (cmsghdr* head = CMSG_FIRSTHDR(&message); head != nullptr; head = CMSG_NXTHDR(&message, head)) {
     if (head->cmsg_level != SOL_SOCKET || head->cmsg_type != SCM_RIGHTS) continue;
     const size_t carried = (head->cmsg_len - CMSG_LEN(0)) / sizeof(int);
@@ -73,10 +80,16 @@ int receive_message(int socket, void* data, size_t size, int32_t* descriptors, s
       }
     }
   }
-  if (fits) return static_cast<int>(got);
+  const bool has_room = (message.msg_flags & MSG_CTRUNC) == 0;
+  if (has_room) {  // the look has copied the descriptors: those of the message itself go with it
+    char rest;
+    while (recv(socket, &rest, sizeof rest, MSG_DONTWAIT) < 0 && errno == EINTR) {
+    }
+  }
+  if (fits && has_room) return got;
   for (size_t i = 0; i < count; i++) close(descriptors[i]);
   std::fill(descriptors, descriptors + n, -1);
-  return -EMSGSIZE;
+  return has_room ? -EMSGSIZE : -EMFILE;
 }
 
 }  // namespace forklock

@@ -13,5 +13,6 @@ export const EACCES = -errno.EACCES;
 export const EEXIST = -errno.EEXIST;
 export const EFBIG = -errno.EFBIG;
 export const ESTALE = -errno.ESTALE;
+export const EMFILE = -errno.EMFILE;
 export const EPIPE = -errno.EPIPE;
 export const ECONNRESET = -errno.ECONNRESET;

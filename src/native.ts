@@ -86,7 +86,10 @@ export interface Native {
   sealedMemory(data: Uint8Array): number;
   socketPair(ends: Int32Array): number;
   sendMessage(socket: number, data: Uint8Array, descriptors: Int32Array): number;
-  /** Bytes of the message, 0 at the end of the connection, `-EAGAIN` when there is none. */
+  /**
+   * Bytes of the message, 0 at the end of the connection, `-EAGAIN` when there is none, `-EMFILE` when there is no room for
+   * its descriptors, and it stays where it is. For a message without any, `descriptors` is empty.
+   */
   receiveMessage(socket: number, data: Uint8Array, descriptors: Int32Array): number;
   adopt(descriptor: number): number;
   duplicate(descriptor: number): number;
@@ -99,11 +102,23 @@ export interface Native {
   keepWatch(descriptor: number, keepsAlive: boolean): number;
   unwatch(descriptor: number): number;
   dieWith(pidfd: number): number;
-  dieWithParentThread(): number;
-  /** SIGINT, in this process; not in the children that it forks. */
-  ignoreInterrupt(): number;
+  /** This process gets it when the thread that made it ends, also while it is stopped; 0: no signal. */
+  signalAtEndOfParent(signal: number): number;
+  /** 1: a child of this process, stopped by a signal. */
+  isStopped(pidfd: number): number;
+  isOpen(descriptor: number): number;
+  openWorkingDirectory(): number;
+  enterDirectory(descriptor: number): number;
+  /** The other end of the socket sees the end of the connection, and can still send. */
+  endSending(socket: number): number;
+  /** Those that go to many processes at once (native/dispositions.h), in this process; not in the children that it forks. */
+  ignoreGroupSignals(): void;
   /** Takes that back. */
-  heedInterrupt(): number;
+  heedGroupSignals(): void;
+  /** What the children of this thread would inherit of users, groups, rights and limits: to be compared with another moment. */
+  standing(): string;
+  /** Whether a node that is started now could not see what its own threads do, and so carry none over a fork. */
+  startsHidden(): boolean;
   forcePlainFutex(on: boolean): void;
   numbers(): number[];
 }

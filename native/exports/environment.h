@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <csignal>
 #include <deque>
 #include <mutex>
 #include <set>
@@ -17,6 +16,7 @@
 #include "../caught.h"
 #include "../memory.h"
 #include "../participant.h"
+#include "../process.h"
 #include "../waiter.h"
 #include "../watch.h"
 
@@ -38,6 +38,7 @@ class Room {
     node_ = one.extract(one.begin());
   }
   int keep(int fd) {
+    fd = above_standard(fd);
     if (fd < 0) return fd;
     node_.value() = fd;
     all_.insert(std::move(node_));
@@ -78,14 +79,6 @@ struct Environment {
   Napi::FunctionReference at_rest;
   Watches* watches = nullptr;   // deletes itself
   std::set<int> descriptors;    // made or received for JavaScript: a worker that is terminated cannot close them
-  bool ignores_interrupt = false;
-  struct sigaction interrupt = {};  // what SIGINT did before it was ignored
-
-  int heed_interrupt() {
-    if (!ignores_interrupt) return 0;
-    ignores_interrupt = false;
-    return sigaction(SIGINT, &interrupt, nullptr) == 0 ? 0 : -errno;
-  }
 
   // So that a waiter thread can report one more wait than are pending without asking for memory.
   void make_room() {

@@ -5,12 +5,14 @@
 
 #include <cerrno>
 
+#include "../dispositions.h"
 #include "../fork/calls.h"
 #include "../fork/fork.h"
 #include "../fork/helpers.h"
 #include "../fork/leave.h"
 #include "../fork/output.h"
 #include "../fork/rest.h"
+#include "../orphans.h"
 
 namespace forklock {
 namespace {
@@ -18,7 +20,8 @@ namespace {
 // In the child, with all signals blocked: a participant of its own, with no wait pending. Returns 0 or -errno.
 int start_anew(Environment& e) {
   // A signal that is blocked is not thrown away for being ignored: one that came in the meantime still ends the child.
-  e.heed_interrupt();
+  heed_group_signals();
+  forget_orphans();
   e.waiters.abandon();
   e.ready.clear();
   e.taken = 0;

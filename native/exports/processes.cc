@@ -2,12 +2,15 @@
 #include "environment.h"
 
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cerrno>
 
+#include "../dispositions.h"
 #include "../process.h"
 #include "../socket.h"
+#include "../standing.h"
 
 namespace forklock {
 namespace {
@@ -75,8 +78,10 @@ Value SocketPair(const CallbackInfo& info) {  // Int32Array(2), filled
   Room ours(self(info).descriptors);
   Room theirs(self(info).descriptors);
   const int failed = socket_pair(ends.Data());
-  if (failed == 0) ours.keep(ends[0]), theirs.keep(ends[1]);
-  return give(info, failed);
+  if (failed != 0) return give(info, failed);
+  ends[0] = ours.keep(ends[0]);
+  ends[1] = theirs.keep(ends[1]);
+  return give(info, std::min(0, std::min(ends[0], ends[1])));
 }
 
 Value SendMessage(const CallbackInfo& info) {  // socket, Uint8Array, Int32Array of descriptors
@@ -90,6 +95,7 @@ Value ReceiveMessage(const CallbackInfo& info) {  // socket, Uint8Array, Int32Ar
   Napi::Int32Array fds = info[2].As<Napi::Int32Array>();
   const int got =
       receive_message(number(info, 0), data.Data(), data.ByteLength(), fds.Data(), fds.ElementLength());
+  for (size_t i = 0; got >= 0 && i < fds.ElementLength() && fds[i] >= 0; i++) fds[i] = above_standard(fds[i]);
   size_t known = 0;
   const int failed = caught([&] {
     for (; got >= 0 && known < fds.ElementLength() && fds[known] >= 0; known++) self(info).descriptors.insert(fds[known]);
@@ -127,12 +133,29 @@ Value Redirect(const CallbackInfo& info) {  // from, to: both are the same file 
 
 Value CloseInput(const CallbackInfo& info) {  // needs no descriptor besides 0, which may be the last one
   close(STDIN_FILENO);
-  const int fd = open("/dev/null", O_RDONLY);
+  const int fd = open("/dev/null", O_RDWR);
   if (fd < 0) return give(info, -errno);
   if (fd == STDIN_FILENO) return give(info, 0);
   const int result = dup2(fd, STDIN_FILENO) < 0 ? -errno : 0;
   close(fd);
   return give(info, result);
+}
+
+Value IsOpen(const CallbackInfo& info) {  // fd -> 1 or 0
+  return give(info, fcntl(number(info, 0), F_GETFD) >= 0);
+}
+
+Value OpenWorkingDirectory(const CallbackInfo& info) {  // -> fd
+  Room room(self(info).descriptors);
+  return give(info, room.keep(open_working_directory()));
+}
+
+Value EnterDirectory(const CallbackInfo& info) {  // fd
+  return give(info, enter_directory(number(info, 0)));
+}
+
+Value EndSending(const CallbackInfo& info) {  // socket: nothing more comes from here
+  return give(info, shutdown(number(info, 0), SHUT_WR) == 0 ? 0 : -errno);
 }
 
 Value OnReadable(const CallbackInfo& info) {  // callback: called with a watched descriptor that is readable
@@ -157,17 +180,30 @@ Value DieWith(const CallbackInfo& info) {  // pidfd
   return give(info, die_with(number(info, 0)));
 }
 
-Value DieWithParentThread(const CallbackInfo& info) { return give(info, die_with_parent_thread()); }
-
-Value IgnoreInterrupt(const CallbackInfo& info) {  // in this process; not in the children that it forks
-  struct sigaction ignore = {};
-  ignore.sa_handler = SIG_IGN;
-  Environment& e = self(info);
-  e.ignores_interrupt = sigaction(SIGINT, &ignore, &e.interrupt) == 0;
-  return give(info, e.ignores_interrupt ? 0 : -errno);
+Value SignalAtEndOfParent(const CallbackInfo& info) {  // signal
+  return give(info, signal_at_end_of_parent(number(info, 0)));
 }
 
-Value HeedInterrupt(const CallbackInfo& info) { return give(info, self(info).heed_interrupt()); }
+Value IsStopped(const CallbackInfo& info) {  // pidfd of a child -> 1 or 0
+  return give(info, is_stopped(number(info, 0)));
+}
+
+Value IgnoreGroupSignals(const CallbackInfo& info) {
+  ignore_group_signals();
+  return info.Env().Undefined();
+}
+
+Value HeedGroupSignals(const CallbackInfo& info) {
+  heed_group_signals();
+  return info.Env().Undefined();
+}
+
+Value Standing(const CallbackInfo& info) {  // -> text to compare
+  const std::vector<uint64_t> numbers = standing();
+  return Napi::String::New(info.Env(), reinterpret_cast<const char16_t*>(numbers.data()), numbers.size() * 4);
+}
+
+Value StartsHidden(const CallbackInfo& info) { return Napi::Boolean::New(info.Env(), starts_hidden()); }
 
 }  // namespace
 
@@ -195,9 +231,16 @@ void export_processes(Exports* exports) {
   exports->add("keepWatch", KeepWatch);
   exports->add("unwatch", Unwatch);
   exports->add("dieWith", DieWith);
-  exports->add("dieWithParentThread", DieWithParentThread);
-  exports->add("ignoreInterrupt", IgnoreInterrupt);
-  exports->add("heedInterrupt", HeedInterrupt);
+  exports->add("signalAtEndOfParent", SignalAtEndOfParent);
+  exports->add("isStopped", IsStopped);
+  exports->add("isOpen", IsOpen);
+  exports->add("openWorkingDirectory", OpenWorkingDirectory);
+  exports->add("enterDirectory", EnterDirectory);
+  exports->add("endSending", EndSending);
+  exports->add("ignoreGroupSignals", IgnoreGroupSignals);
+  exports->add("heedGroupSignals", HeedGroupSignals);
+  exports->add("standing", Standing);
+  exports->add("startsHidden", StartsHidden);
 }
 
 }  // namespace forklock

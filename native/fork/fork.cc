@@ -81,8 +81,9 @@ Forked fork_process(uv_loop_t* loop, const Keep& keep, bool with_helpers, const 
   find_way_out();
   Helpers helpers;
   // Where the child needs none of them, stopping them still shows worker threads, and that nobody holds a lock.
-  int failed = with_helpers || why_no_helpers() == nullptr ? helpers.park(kPatience, reason) : 0;
+  int failed = with_helpers || why_no_helpers_now() == nullptr ? helpers.park(kPatience, reason) : 0;
   if (failed != 0) return {failed};
+  const StandardPlaces places;  // in the child, too, where event loops get new descriptors
   const double parked = static_cast<double>(monotonic_ns());
   int ready[2] = {-1, -1};
   Polls polls;

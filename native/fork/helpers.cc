@@ -1,6 +1,7 @@
 #include "helpers.h"
 
 #include "leave.h"
+#include "roll.h"
 #include "sleeps.h"
 
 #if defined(__x86_64__) && defined(__GLIBC__)
@@ -64,6 +65,8 @@ struct Parked {
   void* robust = nullptr;
   size_t robust_bytes = 0;
   char name[16] = {};
+  // Written when all are known to be asleep.
+  void* roll = nullptr;
   // Written in the child before the thread is continued.
   bool continued = false;
 
@@ -188,6 +191,9 @@ std::unique_ptr<Parked> make_record() {
   return std::unique_ptr<Parked>(new (again) Parked);
 }
 
+// What the kernel denies a process that may know secrets of another user (prctl(2), PR_SET_DUMPABLE).
+bool is_dumpable() { return prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 1; }
+
 timespec in_ns(long ns) { return {ns / 1000000000, ns % 1000000000}; }
 
 long now_ns() {
@@ -225,6 +231,7 @@ const char* why_no_helpers() {
     if (prctl(PR_GET_TID_ADDRESS, &address) != 0 || address == nullptr) {
       return "this kernel does not tell a thread's tid address (CONFIG_CHECKPOINT_RESTORE)";
     }
+    if (!has_roll()) return "this C library does not tell its list of threads";
     return find_names() ? nullptr : "no signal is free to stop threads with";
   }();
   static std::atomic<bool> can_read{false};
@@ -233,7 +240,15 @@ const char* why_no_helpers() {
   can_read.store(failed == 0);
   // For want of a descriptor or memory nothing is known: the fork itself will say so.
   const bool is_known = failed != 0 && failed != -EMFILE && failed != -ENFILE && failed != -ENOMEM;
-  return is_known ? "/proc/self/task/*/syscall cannot be read here" : nullptr;
+  return is_known && is_dumpable() ? "/proc/self/task/*/syscall cannot be read here" : nullptr;
+}
+
+const char* why_no_helpers_now() {
+  if (why_no_helpers() != nullptr) return why_no_helpers();
+  if (can_read_sleeps() != -EACCES) return nullptr;
+  return "this process has changed its user (setuid), or node has file capabilities: then the kernel shows "
+         "/proc/self/task/*/syscall to root only, and what the other threads do cannot be seen. Fork before that, or start "
+         "a Process by the fork server or by spawn, or start node with --single-threaded --v8-pool-size=1";
 }
 
 Helpers::Helpers() = default;
@@ -247,8 +262,8 @@ void Helpers::forget_all() {
 }
 
 int Helpers::park(int patience, std::string* reason) {
-  if (why_no_helpers() != nullptr) {
-    *reason = why_no_helpers();
+  if (why_no_helpers_now() != nullptr) {
+    *reason = why_no_helpers_now();
     return -EAGAIN;
   }
   const long start = now_ns();
@@ -350,9 +365,16 @@ bool Helpers::is_quiet() {
   if (finding_.obstacle != Obstacle::kNone) return false;
   // All sleep now. A thread that appeared meanwhile was started by one that did not.
   std::vector<pid_t> tids;
-  if (other_threads(&tids) == 0 && tids.size() == threads_.size()) return true;
-  finding_.obstacle = Obstacle::kThreadsComeAndGo;
-  return false;
+  if (other_threads(&tids) != 0 || tids.size() != threads_.size()) {
+    finding_.obstacle = Obstacle::kThreadsComeAndGo;
+    return false;
+  }
+  for (auto& thread : threads_) {
+    if (thread->role != Role::kContinue) continue;
+    thread->roll = roll_of(thread->tls);
+    if (thread->roll == nullptr) finding_ = {Obstacle::kUnknownToLibc, thread->tid};
+  }
+  return finding_.obstacle == Obstacle::kNone;
 }
 
 bool Helpers::is_forbidden(std::string* reason) {
@@ -368,6 +390,10 @@ bool Helpers::is_forbidden(std::string* reason) {
       // Another thread may have had this tid; and one that was continued a moment ago has yet to get its own mask back.
       masks().erase(finding_.tid);
       *reason = describe_thread(finding_.tid) + " blocks all signals, so it cannot be carried over a fork";
+      break;
+    case Obstacle::kUnknownToLibc:
+      *reason = describe_thread(finding_.tid) +
+                " was not started by the C library, whose calls for all threads (setuid) would not reach it in the child";
       break;
     case Obstacle::kBusy:
       *reason = describe_thread(finding_.tid) +
@@ -407,6 +433,7 @@ int Helpers::revive() {
     Parked* thread = entry.release();  // the thread comes back to its record, whenever it is scheduled
     if (thread->role != Role::kContinue) continue;
     thread->continued = true;
+    enroll(thread->tls, thread->roll);
     // glibc keeps the tid in its own record of the thread: as long as it is set there, the stack counts as in use.
     const int tid = clone(go_back, thread->scratch + kScratch, kLikePthreads, thread, thread->tid_address,
                           reinterpret_cast<void*>(thread->tls), thread->tid_address);
@@ -427,6 +454,7 @@ struct Parked {};
 int park_signal() { return 0; }
 
 const char* why_no_helpers() { return "threads can be carried over a fork on x86-64 with glibc only"; }
+const char* why_no_helpers_now() { return why_no_helpers(); }
 
 Helpers::Helpers() = default;
 Helpers::~Helpers() = default;

@@ -29,6 +29,9 @@ int park_signal();
 // Why threads cannot be continued on this machine at all (architecture, libc, kernel); null when they can.
 const char* why_no_helpers();
 
+// Why they cannot be in this process as it is now; null when they can.
+const char* why_no_helpers_now();
+
 struct Parked;
 
 class Helpers {
@@ -49,7 +52,7 @@ class Helpers {
   int revive();
 
  private:
-  enum class Obstacle { kNone, kRunsJavaScript, kBlocksSignals, kBusy, kThreadsComeAndGo };
+  enum class Obstacle { kNone, kRunsJavaScript, kBlocksSignals, kBusy, kThreadsComeAndGo, kUnknownToLibc };
   struct Finding {
     Obstacle obstacle = Obstacle::kNone;
     pid_t tid = 0;

@@ -31,19 +31,6 @@ bool read_line(pid_t tid, const char* what, char* out, size_t room) {
   return read_proc(path, out, room);
 }
 
-// Whether an address is in the static data of the executable or of a library.
-bool is_static(unsigned long address) {
-  const auto find = [](dl_phdr_info* info, size_t, void* data) {
-    const unsigned long at = *static_cast<unsigned long*>(data);
-    for (int i = 0; i < info->dlpi_phnum; i++) {
-      const ElfW(Phdr)& part = info->dlpi_phdr[i];
-      if (part.p_type == PT_LOAD && at - (info->dlpi_addr + part.p_vaddr) < part.p_memsz) return 1;
-    }
-    return 0;
-  };
-  return dl_iterate_phdr(find, &address) != 0;
-}
-
 // Calls in which libuv's pool sits for files and names. None is made with a lock of libc held; V8's helpers make none.
 bool is_plain_io(long number) {
   switch (number) {
@@ -61,6 +48,18 @@ bool is_plain_io(long number) {
 }
 
 }  // namespace
+
+bool is_static(unsigned long address) {
+  const auto find = [](dl_phdr_info* info, size_t, void* data) {
+    const unsigned long at = *static_cast<unsigned long*>(data);
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+      const ElfW(Phdr)& part = info->dlpi_phdr[i];
+      if (part.p_type == PT_LOAD && at - (info->dlpi_addr + part.p_vaddr) < part.p_memsz) return 1;
+    }
+    return 0;
+  };
+  return dl_iterate_phdr(find, &address) != 0;
+}
 
 bool read_sleep(pid_t tid, Sleep* s) {
   char line[256];

@@ -34,6 +34,9 @@ Role role_of(const Sleep& sleep);
 // Whether it waits on memory that processes share, and not for another thread of this one.
 bool waits_on_shared_memory(const Sleep& sleep);
 
+// Whether an address is in the static data of the executable or of a library.
+bool is_static(unsigned long address);
+
 bool blocks_signal(pid_t tid, int signal);
 
 // Fills the list: 0 or -errno.

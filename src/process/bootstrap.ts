@@ -4,7 +4,7 @@ import { type Incoming, Received } from './message.js';
 import { becomeCurrent, Process, revive } from './process.js';
 import { PARENT, SOCKET } from './program.js';
 import { endWithError, endWithParent, importing, runHere } from './run.js';
-import { becomeSelf, whileImporting } from './self.js';
+import { becomeSelf, becomeServer, whileImporting } from './self.js';
 import { load, type Place } from './target.js';
 import { redeem } from './ticket.js';
 import { ALONE, runsAlone } from './why-no-fork.js';
@@ -22,6 +22,7 @@ export async function begin(received: Received, pidfd: number): Promise<void> {
   if (ticket !== undefined && !redeem(ticket)) native().leaveProcess(0); // another child is that process
   const parent = { ...header.parent, pidfd };
   const { name, identity, daemon, authkey } = header;
+  becomeServer(false);
   becomeSelf({ name, identity, daemon, authkey, parent });
   becomeCurrent(undefined); // the server may have looked who it is
   if (header.daemon) endWithParent(parent, header.tied);

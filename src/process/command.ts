@@ -55,7 +55,8 @@ const NOT_WHEN_IDLE = '--no-memory-reducer';
 
 /** What a fork server needs; V8 without any threads where these cannot be carried over a fork. */
 export function argumentsToFork(): string[] {
-  return native().whyNoFork() === '' || runsAlone() ? [NOT_WHEN_IDLE] : [NOT_WHEN_IDLE, ...ALONE];
+  const canCarry = native().whyNoFork() === '' && !native().startsHidden();
+  return canCarry || runsAlone() ? [NOT_WHEN_IDLE] : [NOT_WHEN_IDLE, ...ALONE];
 }
 
 /** The environment in which a node can start: without a debugger's port, which is taken. */

@@ -1,5 +1,7 @@
+import { SystemError } from '../errors.js';
 import { children } from './children.js';
 import { nap } from './descriptors.js';
+import { endServers } from './forkserver-client.js';
 
 /** How long daemons may take to end by themselves when their parent ends, in ms. */
 const GRACE = 100;
@@ -16,10 +18,20 @@ export function endDaemonsAtExit(): void {
   process.on('exit', () => {
     // In the child of a fork there are none: its parent's were forgotten.
     const daemons = [...children].filter((child) => child.daemon && child.isAlive());
-    for (const child of daemons) child.terminate();
+    for (const child of daemons) tell(() => child.terminate());
     const deadline = performance.now() + GRACE;
     const some = (): boolean => daemons.some((child) => child.isAlive());
     while (some() && performance.now() < deadline) nap(); // until all have ended, or their time is up
-    for (const child of daemons) child.kill();
+    for (const child of daemons) tell(() => child.kill());
+    endServers();
   });
+}
+
+/** A process that has given up root may not send a signal to what it started before. That sees its end all the same. */
+function tell(send: () => void): void {
+  try {
+    send();
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+  }
 }

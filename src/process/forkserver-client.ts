@@ -1,31 +1,30 @@
 import { afterForkInChild } from '../after-fork.js';
+import { EMFILE } from '../errno.js';
 import { checked, ForkUnsafeError, ProcessError, SystemError, wrongType } from '../errors.js';
 import { native } from '../native.js';
 import { Child, type Retained, UNKNOWN } from './child.js';
 import { argumentsToFork } from './command.js';
-import { blockUntil, isReadable, keepWatch, unwatch, watch } from './descriptors.js';
+import { blockUntil, isReadable, keepWatch, nap, unwatch, watch } from './descriptors.js';
 import { environment } from './environment.js';
 import { killChild } from './kill-child.js';
-import { type Header, type Incoming, type Message, post, take } from './message.js';
+import { closeAll, type Header, type Incoming, type Message, post, take, takeText } from './message.js';
 import { AS_SERVER, GREETING, type Greeting } from './program.js';
+import { self } from './self.js';
 import { startProgram } from './spawn.js';
+import { Surroundings } from './surroundings.js';
 import { moduleUrl } from './target.js';
 import { Ticket } from './ticket.js';
 
 /** What the server is asked, and what it answers. */
 export interface Setup {
   preload: string[];
+  client: { pid: number; name: string };
 }
 
-/** With the payload, the standard output and error, segments, and the ticket. */
+/** With the payload, the standard output and error, the working directory, segments, and the ticket. */
 export interface Request {
   id: number;
   daemon: boolean;
-}
-
-/** No more requests: it ends when its processes have. */
-export interface Retirement {
-  retires: true;
 }
 
 /** `pid` comes with a pidfd; `refused` says why fork() is unsafe; `errno` is of a fork() that failed otherwise. */
@@ -36,10 +35,12 @@ export type Answer = { id: number } & (
   | { exitCode: number }
 );
 
-/** Where this process prints. */
-const OUTPUTS = [1, 2];
 /** How long to wait for a killed server, in ms. */
 const DYING = 1000;
+/** How long to wait at the end of this process for the end of its servers, in ms. */
+const ENDING = 100;
+/** How often to look whether a server that does not answer is stopped, in ms. */
+const PATIENCE = 200;
 
 /** A child of the fork server. Who has to reap it is the server, which then says how it ended. */
 class ServedChild extends Child {
@@ -54,7 +55,9 @@ class ServedChild extends Child {
     if (this.exitCode !== null) return true;
     this.#server.listen();
     if (this.exitCode !== null) return true;
-    return this.#server.dead && isReadable(this.pidfd) && this.ended(UNKNOWN);
+    if (!this.#server.dead || !isReadable(this.pidfd)) return false;
+    native().exitStatus(this.pidfd, true); // the first process of a PID namespace has adopted it
+    return this.ended(UNKNOWN);
   }
 
   told(exitCode: number): void {
@@ -92,8 +95,14 @@ class ForkServer {
   readonly #answers = new Map<number, Incoming>();
   /** Exit codes that came together with the answer that there is such a child. */
   readonly #early = new Map<number, number>();
+  /** Requests that nobody waits for: what is said about them does not matter any more. */
+  readonly #withdrawn = new Set<number>();
+  readonly #standing = native().standing();
+  /** Of the start that is under way. */
+  #ticket: Ticket | undefined;
   #lastId = 0;
   #keeps = 0;
+  #retired = false;
   dead = false;
   /** It has said so: what was started runs our program. */
   isServer = false;
@@ -101,7 +110,9 @@ class ForkServer {
   proven = false;
 
   constructor(preload: string[]) {
-    const setup = checked(native().sealedMemory(Buffer.from(JSON.stringify({ preload } satisfies Setup))), 'a message');
+    const client = { pid: native().getpid(), name: self().name };
+    const text = JSON.stringify({ preload, client } satisfies Setup);
+    const setup = checked(native().sealedMemory(Buffer.from(text)), 'a message');
     try {
       const { pid, pidfd, socket } = startProgram(
         AS_SERVER,
@@ -118,53 +129,74 @@ class ForkServer {
       native().closeDescriptor(setup);
     }
     living.add(this);
-    checked(
-      watch(this.#socket, false, () => this.listen()),
-      'watching the fork server',
-    );
-    checked(
-      watch(this.#pidfd, false, () => this.listen()),
-      'watching the fork server',
-    );
+    for (const fd of this.descriptors()) {
+      const failed = watch(fd, false, () => this.listen());
+      if (failed === 0) continue;
+      this.#die();
+      checked(failed, 'watching the fork server');
+    }
   }
 
-  /** Undefined: it has died, and there is no such process. */
+  /** Its children have what this thread would give its own. */
+  get isFit(): boolean {
+    return !this.dead && !this.#retired && this.#standing === native().standing();
+  }
+
+  /** Undefined: it has died, or is stopped, and there is no such process. */
   start(message: Message, header: Header): ServedChild | undefined {
     const ticket = new Ticket();
+    let around: Surroundings | undefined;
     try {
-      return this.#ask(message, header, ticket) ?? this.#rescue(message, ticket);
+      around = new Surroundings();
+      const id = ++this.#lastId;
+      const descriptors = [message.payload, ...around.descriptors, ...message.segments, ticket.descriptor];
+      this.#ticket = ticket;
+      if (this.#ask({ id, daemon: header.daemon }, descriptors)) return this.#answered(id, message);
+      this.retire();
+      return this.#rescue(id, message, ticket);
     } finally {
+      this.#ticket = undefined;
+      around?.close();
       ticket.close();
     }
   }
 
-  /** A child that was forked by this server when it died, before it could say so. */
-  #rescue(message: Message, ticket: Ticket): ServedChild | undefined {
+  /** A child that was forked by this server before it died, or was stopped, and that it could not tell about. */
+  #rescue(id: number, message: Message, ticket: Ticket): ServedChild | undefined {
     const holder = ticket.withdraw();
-    if (!holder) return undefined;
+    if (!holder) {
+      if (!this.dead) this.#withdrawn.add(id);
+      return undefined;
+    }
     const child = new ServedChild(this, holder.pid, holder.pidfd, message.retained);
-    child.orphan();
+    if (this.dead) child.orphan();
+    else this.#children.set(id, child);
     return child;
   }
 
-  #ask(message: Message, header: Header, ticket: Ticket): ServedChild | undefined {
-    const id = ++this.#lastId;
-    const request: Request = { id, daemon: header.daemon };
-    if (!post(this.#socket, { ...request }, [message.payload, ...OUTPUTS, ...message.segments, ticket.descriptor])) {
-      this.#die();
-      return undefined;
+  /** False: it has died, or is stopped. */
+  #ask(request: Request, descriptors: readonly number[]): boolean {
+    const { id } = request;
+    if (!post(this.#socket, { ...request }, descriptors, PATIENCE, () => this.#isStopped)) {
+      if (!this.#isStopped) this.#die();
+      return false;
     }
+    const hears = (): boolean => {
+      this.listen();
+      return this.dead || this.#answers.has(id);
+    };
     // Its answer ends this, or its death, which its pidfd shows. The first one waits for what it preloads, too.
-    blockUntil(
-      () => {
-        this.listen();
-        return this.dead || this.#answers.has(id);
-      },
-      () => this.descriptors(),
-      Number.POSITIVE_INFINITY,
-    );
-    const answer = this.#answers.get(id);
-    if (!answer) return undefined;
+    while (!blockUntil(hears, () => this.descriptors(), PATIENCE)) if (this.#isStopped) return false;
+    return this.#answers.has(id);
+  }
+
+  /** By a signal: nobody knows whether it will ever go on. */
+  get #isStopped(): boolean {
+    return native().isStopped(this.#pidfd) === 1;
+  }
+
+  #answered(id: number, message: Message): ServedChild {
+    const answer = this.#answers.get(id)!;
     this.#answers.delete(id);
     const head = answer.head as Answer;
     if ('refused' in head) throw new ForkUnsafeError(head.refused);
@@ -179,8 +211,16 @@ class ForkServer {
     return child;
   }
 
+  /** No more requests: it ends when its processes have. */
   retire(): void {
-    post(this.#socket, { retires: true } satisfies Retirement, []);
+    if (this.dead || this.#retired) return;
+    this.#retired = true;
+    native().endSending(this.#socket);
+  }
+
+  /** It lives, and has no process. */
+  get isIdle(): boolean {
+    return !this.dead && this.#children.size === 0;
   }
 
   descriptors(): readonly number[] {
@@ -192,7 +232,7 @@ class ForkServer {
     if (this.dead) return;
     const ended = isReadable(this.#pidfd); // looked at first: what it said before it died is there then
     for (;;) {
-      const message = take(this.#socket);
+      const message = this.#take();
       if (message === undefined) break;
       if (message === null) {
         this.#die();
@@ -201,6 +241,10 @@ class ForkServer {
       const { id, exitCode } = message.head as { id: number; exitCode?: number };
       if ('forklock' in (message.head as Partial<Greeting>)) {
         this.isServer = true;
+        continue;
+      }
+      if (this.#withdrawn.has(id) || (exitCode === undefined && this.#children.has(id))) {
+        closeAll(message.descriptors);
         continue;
       }
       if (exitCode === undefined) {
@@ -213,6 +257,20 @@ class ForkServer {
       this.#children.delete(id);
     }
     if (ended) this.#die();
+  }
+
+  /** Also where this process has no descriptors left: what it has asked for has been started, and must be known. */
+  #take(): Incoming | undefined | null {
+    for (;;) {
+      try {
+        return take(this.#socket);
+      } catch (error) {
+        if (!(error instanceof SystemError) || error.errno !== EMFILE) throw error;
+        if (!this.#ticket) return takeText(this.#socket); // nobody waits for it
+        this.#ticket.close(); // with the answer nobody asks for it any more
+        nap(); // another thread may have been faster
+      }
+    }
   }
 
   keep(): void {
@@ -237,6 +295,18 @@ class ForkServer {
     for (const fd of this.descriptors()) {
       unwatch(fd);
       native().closeDescriptor(fd);
+    }
+  }
+}
+
+/** At the end of this process: those that have no processes any more end, and are reaped. Nobody else might. */
+export function endServers(): void {
+  for (const each of living) each.retire();
+  const deadline = performance.now() + ENDING;
+  for (const each of [...living]) {
+    while (each.isIdle && performance.now() < deadline) {
+      each.listen();
+      if (each.isIdle) nap();
     }
   }
 }
@@ -283,11 +353,15 @@ export function serveChild(message: Message, header: Header): Child {
   return child;
 }
 
-const ENDED = 'the fork server ends as soon as it has been started: see what it prints';
+const ENDED = 'the fork server ends, or is stopped, as soon as it has been started: see what it prints';
 const NO_SERVER =
   'what was started as the fork server has ended without becoming one: process.execPath is no node, or a module that node loads first ended it or failed: see what it prints';
 
 function running(): ForkServer {
-  if (!server || server.dead) server = new ForkServer(preload);
+  for (const each of living) if (each !== server) each.listen(); // whoever has ended is reaped
+  if (server?.isFit) return server;
+  server?.retire();
+  server = undefined;
+  server = new ForkServer(preload);
   return server;
 }

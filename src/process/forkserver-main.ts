@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { constants } from 'node:os';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { inspect } from 'node:util';
@@ -14,8 +15,9 @@ import { collectGarbage, makeRoom } from './garbage.js';
 import { discard, type Header, type Incoming, pack } from './message.js';
 import { becomeOrdered, type Order, order } from './order.js';
 import { becomeCurrent } from './process.js';
+import { PARENT } from './program.js';
 import { rehearse } from './rehearse.js';
-import { becomeSelf, whileImporting } from './self.js';
+import { becomeSelf, becomeServer, whileImporting } from './self.js';
 import { Standby } from './standby.js';
 import { importModule } from './target.js';
 import { Ticket } from './ticket.js';
@@ -23,43 +25,52 @@ import { Ticket } from './ticket.js';
 /** What the server is until a child of it becomes somebody. */
 const NOBODY = { name: 'forkserver', identity: [], daemon: false, authkey: new Uint8Array(32) };
 
+/** A preloaded module, too, sees a parent: it is imported, and not the program. */
+function becomeNobody(parent: Setup['client']): void {
+  becomeServer(true);
+  becomeSelf({ ...NOBODY, parent: { ...parent, pidfd: PARENT } });
+  becomeCurrent(undefined);
+}
+
 /**
  * The program of a fork server: a node that has loaded what its processes need and does nothing, so that it can be
  * forked at any time. It ends with its client.
  */
 export function beServer({ descriptors }: Incoming): void {
-  becomeSelf({ ...NOBODY, parent: null });
-  native().ignoreInterrupt(); // Ctrl-C at a terminal is for the client to answer
-  const [setup] = descriptors;
-  const { preload } = JSON.parse(readFileSync(setup!, 'utf8')) as Setup;
-  native().closeDescriptor(setup!);
-  void prepare(preload).then(async () => {
+  native().ignoreGroupSignals(); // they are for its client and for its children to answer
+  native().signalAtEndOfParent(constants.signals.SIGCONT); // while it is stopped it could not end with its client
+  const [descriptor] = descriptors;
+  const setup = JSON.parse(readFileSync(descriptor!, 'utf8')) as Setup;
+  native().closeDescriptor(descriptor!);
+  becomeNobody(setup.client);
+  void prepare(setup).then(async () => {
+    native().ignoreGroupSignals(); // also those that a preloaded module has handled
     const role = new ForkServer().serve();
-    await becomeOrdered(role instanceof Standby ? await standBy(role) : role);
+    await becomeOrdered(role instanceof Standby ? await standBy(role, setup) : role);
   });
 }
 
-async function standBy(standby: Standby): Promise<Order> {
+async function standBy(standby: Standby, setup: Setup): Promise<Order> {
   for (;;) {
     const descriptors = standby.receive();
     if (descriptors) return order(descriptors);
-    await rehearseProcess('warm-spare').catch(() => native().leaveProcess(0)); // no memory, no descriptors: the next process is forked
+    await rehearseProcess('warm-spare', setup).catch(() => native().leaveProcess(0)); // no memory, no descriptors: the next process is forked
     makeRoom();
   }
 }
 
-async function prepare(preload: readonly string[]): Promise<void> {
+async function prepare(setup: Setup): Promise<void> {
   for (const module of ['node:inspector', 'node:net', 'node:stream', 'node:tty', 'node:worker_threads'] as const) {
     process.getBuiltinModule(module);
   }
-  for (const module of preload) {
+  for (const module of setup.preload) {
     try {
       await whileImporting(module, () => importModule(module)); // as its children: what they look for is where it was found
     } catch (error) {
       process.stderr.write(`The fork server could not preload ${module}:\n${inspect(error)}\n`);
     }
   }
-  await warmUp();
+  await warmUp(setup);
   collectGarbage();
 }
 
@@ -67,17 +78,16 @@ async function prepare(preload: readonly string[]): Promise<void> {
  * What all processes do is done once here, so that it is loaded and compiled in all of them; and most can print.
  * Not node:crypto, whose random numbers a child of a fork would have to throw away.
  */
-async function warmUp(): Promise<void> {
+async function warmUp(setup: Setup): Promise<void> {
   inspect(new Error('x'));
   performance.now(); // its modules are loaded when it is first used
   rehearse();
-  await rehearseProcess('warm');
+  await rehearseProcess('warm', setup);
 }
 
-async function rehearseProcess(target: string): Promise<void> {
+async function rehearseProcess(target: string, { client }: Setup): Promise<void> {
   await becomeOrdered(order(rehearsal(target)));
-  becomeSelf({ ...NOBODY, parent: null });
-  becomeCurrent(undefined);
+  becomeNobody(client);
 }
 
 /** The message of a process that is to become what this one is, and to do nothing. */
@@ -91,16 +101,17 @@ function rehearsal(target: string): number[] {
     env: environment(),
     target: { module: pathToFileURL(join(dirname(programFile()), `${target}.mjs`)).href, name: 'close' },
     class: undefined,
-    cwd: process.cwd(),
     umask: process.umask(),
   };
   // Large enough to have segments of their own, which go with them.
   const objects = [new SharedArray('int8', LARGEST_BLOCK), new RawArray('int8', 2 * LARGEST_BLOCK)];
   const message = pack(header, { args: objects, kwargs: undefined, own: {} });
   const ticket = new Ticket();
-  const descriptors = [message.payload, 1, 2, ...message.segments, ticket.descriptor].map((fd) =>
+  const directory = checked(native().openWorkingDirectory(), 'rehearsing');
+  const descriptors = [message.payload, 1, 2, directory, ...message.segments, ticket.descriptor].map((fd) =>
     checked(native().duplicate(fd), 'rehearsing'),
   );
+  native().closeDescriptor(directory);
   ticket.close();
   discard(message, false);
   for (const object of objects) object.close();

@@ -1,14 +1,14 @@
 import { constants } from 'node:os';
 import { inspect } from 'node:util';
-import { EAGAIN } from '../errno.js';
+import { EAGAIN, ECONNRESET, EPIPE } from '../errno.js';
 import { checked, ForkUnsafeError, SystemError } from '../errors.js';
 import { native } from '../native.js';
 import { exitCodeOf } from './child.js';
 import { Demand } from './demand.js';
 import { callFork, type Forked } from './fork.js';
-import type { Answer, Request, Retirement } from './forkserver-client.js';
+import type { Answer, Request } from './forkserver-client.js';
 import { goOnAsChild } from './go-on.js';
-import { type Incoming, post, take } from './message.js';
+import { closeAll, type Incoming, take, takeText } from './message.js';
 import { type Order, order } from './order.js';
 import { PARENT, SOCKET } from './program.js';
 import { endWithError } from './run.js';
@@ -23,6 +23,16 @@ const QUIET = 10;
 /** How soon an answer for which the socket had no room is tried again, in ms. */
 const AGAIN = 10;
 
+/** What sending gives when the client does not listen any more. */
+const GONE = [EPIPE, ECONNRESET];
+
+interface Unsent {
+  answer: Answer;
+  pidfds: number[];
+  /** They are of no use any more when that has been sent. */
+  closes?: boolean;
+}
+
 interface Ward {
   id: number;
   pidfd: number;
@@ -33,11 +43,9 @@ interface Ward {
 export class ForkServer {
   readonly #pid = native().getpid();
   readonly #wards = new Map<number, Ward>();
-  /** Answers that wait for room in the socket. */
-  #unsent: Answer[] = [];
-  /** The client's thread has ended, and its process has not. */
-  #alone = false;
-  /** Nobody will ask for more processes. */
+  /** Answers that wait for room in the socket, with the pidfd of the process that is told of. */
+  #unsent: Unsent[] = [];
+  /** Nobody asks for more processes: the client's thread has ended, or what it gives its children is not what this has. */
   #retired = false;
   #spares: Spare[] = [];
   readonly #demand = new Demand();
@@ -47,16 +55,16 @@ export class ForkServer {
   /** Serves until the client ends. Returns in a forked child, with what that has to become, or to wait for. */
   serve(): Order | Standby {
     for (;;) {
-      const isLast = this.#alone || this.#retired;
-      if (isLast && this.#wards.size === 0 && this.#unsent.length === 0) process.exit(0);
+      if (this.#retired) this.#dismissSpares();
+      if (this.#retired && this.#wards.size === 0 && this.#unsent.length === 0) process.exit(0);
       const watched = [
         PARENT,
-        ...(this.#alone ? [] : [SOCKET]),
+        ...(this.#retired ? [] : [SOCKET]),
         ...this.#wards.keys(),
         ...this.#spares.map(({ pidfd }) => pidfd),
       ];
       const ready = new Uint8Array(watched.length);
-      const hasTime = !isLast && (this.#needsSpare || this.#rookie !== undefined || this.#demand.rising);
+      const hasTime = !this.#retired && (this.#needsSpare || this.#rookie !== undefined || this.#demand.rising);
       const timeout = hasTime ? this.#patience : this.#unsent.length > 0 ? AGAIN : -1;
       const some = checked(native().poll(Int32Array.from(watched), ready, timeout), 'waiting');
       if (some === 0 && hasTime) {
@@ -69,22 +77,26 @@ export class ForkServer {
       }
       this.#answer();
       if (ready[1] !== 1 || watched[1] !== SOCKET) continue;
-      const message = take(SOCKET);
-      if (message === null) this.#alone = true;
-      const role = message && this.#obey(message);
+      const message = this.#take();
+      if (message === null) this.#retired = true;
+      const role = message && this.#fork(message.head as Request, message.descriptors);
       if (role) return role;
     }
   }
 
-  #obey({ head, descriptors }: Incoming): Order | undefined {
-    const asked = head as Request | Retirement;
-    if (!('retires' in asked)) return this.#fork(asked, descriptors);
-    this.#retired = true;
-    return undefined;
+  #take(): Incoming | undefined | null {
+    try {
+      return take(SOCKET);
+    } catch (error) {
+      const request = takeText(SOCKET); // without what there is no room for here
+      if (request && error instanceof SystemError) request.head.lost = error.errno;
+      return request;
+    }
   }
 
-  #fork({ id, daemon }: Request, descriptors: number[]): Order | undefined {
+  #fork({ id, daemon, lost }: Request & { lost?: number }, descriptors: number[]): Order | undefined {
     try {
+      checked(lost ?? 0, 'receiving a request');
       const { pid, pidfd } = this.#hire(descriptors) ?? callFork([], false);
       this.#demand.rises();
       this.#fails = false;
@@ -94,12 +106,13 @@ export class ForkServer {
         return order(descriptors);
       }
       this.#wards.set(pidfd, { id, pidfd, daemon });
-      post(SOCKET, { id, pid } satisfies Answer, [pidfd]);
+      this.#unsent.push({ answer: { id, pid }, pidfds: [pidfd] });
     } catch (error) {
       this.#endAsChild(error);
-      this.#unsent.push({ id, ...refusal(error) });
+      this.#unsent.push({ answer: { id, ...refusal(error) }, pidfds: [] });
     }
-    for (const fd of descriptors) native().closeDescriptor(fd);
+    this.#answer();
+    closeAll(descriptors);
     return undefined;
   }
 
@@ -165,8 +178,10 @@ export class ForkServer {
     const status = native().exitStatus(pidfd, true);
     if (status === EAGAIN) return;
     this.#wards.delete(pidfd);
-    native().closeDescriptor(pidfd);
-    this.#unsent.push({ id: ward.id, exitCode: exitCodeOf(checked(status, 'reaping')) });
+    const untold = this.#unsent.find(({ pidfds }) => pidfds.includes(pidfd));
+    if (untold) untold.closes = true;
+    else native().closeDescriptor(pidfd);
+    this.#unsent.push({ answer: { id: ward.id, exitCode: exitCodeOf(checked(status, 'reaping')) }, pidfds: [] });
   }
 
   /** Somebody has killed a spare. Another at once could end as soon, and so on for ever. */
@@ -178,19 +193,27 @@ export class ForkServer {
 
   #answer(): void {
     while (this.#unsent.length > 0) {
-      const data = Buffer.from(JSON.stringify({ ...this.#unsent[0], descriptors: 0 }));
-      const result = native().sendMessage(SOCKET, data, new Int32Array(0));
-      if (result === EAGAIN) return;
+      const { answer, pidfds, closes } = this.#unsent[0]!;
+      const data = Buffer.from(JSON.stringify({ ...answer, descriptors: pidfds.length }));
+      const result = native().sendMessage(SOCKET, data, Int32Array.from(pidfds));
+      if (result < 0 && !GONE.includes(result)) return; // no room for now
       this.#unsent.shift();
+      if (closes) closeAll(pidfds);
     }
   }
 
   /** The client has ended: so do its daemons, also those that are stopped. */
   #end(): never {
+    this.#dismissSpares();
     for (const { pidfd, daemon } of this.#wards.values()) {
       if (daemon) native().pidfdSignal(pidfd, constants.signals.SIGKILL);
     }
     process.exit(0);
+  }
+
+  #dismissSpares(): void {
+    for (const spare of this.#spares) spare.dismiss();
+    this.#spares = [];
   }
 }
 

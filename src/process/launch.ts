@@ -34,7 +34,6 @@ function headerOf(method: StartMethod, role: Role): Header {
     argv: strings(process.argv).slice(2),
     execArgv: strings(process.execArgv),
     env: environment(),
-    cwd: process.cwd(),
     umask: server ? checked(native().umask(), 'reading the umask') : 0,
   };
 }

@@ -1,3 +1,4 @@
+import { checked } from '../errors.js';
 import { native } from '../native.js';
 import { begin } from './bootstrap.js';
 import { Received } from './message.js';
@@ -8,24 +9,34 @@ export interface Order {
   received: Received;
   output: number;
   error: number;
-  header: { cwd: string; umask: number };
+  directory: number;
+  header: { umask: number };
 }
 
 /** From the descriptors of a request. */
-export function order([payload, output, error, ...segments]: number[]): Order {
+export function order([payload, output, error, directory, ...segments]: number[]): Order {
   const received = new Received(payload!, segments);
-  return { received, output: output!, error: error!, header: received.header };
+  return { received, output: output!, error: error!, directory: directory!, header: received.header };
 }
 
-export async function becomeOrdered({ received, output, error, header }: Order): Promise<void> {
+export async function becomeOrdered({ received, output, error, directory, header }: Order): Promise<void> {
   for (const [fd, as] of [
     [output, 1],
     [error, 2],
   ] as const) {
-    native().redirect(fd, as);
+    checked(native().redirect(fd, as), 'taking over the standard output');
     native().closeDescriptor(fd);
   }
   process.umask(header.umask);
-  process.chdir(header.cwd);
+  goTo(directory);
   await begin(received, PARENT);
+}
+
+/** Not by its name, which may be that of another directory by now, or lead through one that may not be searched. */
+function goTo(directory: number): void {
+  checked(native().enterDirectory(directory), 'going to the working directory of the parent');
+  native().closeDescriptor(directory);
+  try {
+    process.chdir('.'); // Node keeps the name
+  } catch {} // it may not be searched, and has no name for this process then
 }

@@ -129,7 +129,7 @@ export class Process {
    *
    * Errors, after which nothing is started: `ERR_FORKLOCK_PROCESS`, when it has been started, in a daemon, and while the
    * module of a target is imported; `ERR_FORKLOCK_TARGET`, for a function or class that this start method cannot carry;
-   * `ERR_FORKLOCK_NOT_CLONEABLE` for such arguments; `ERR_FORKLOCK_FORK_UNSAFE` for the start method `'fork'`;
+   * `ERR_FORKLOCK_NOT_CLONEABLE` and `ERR_FORKLOCK_TOO_LARGE` (2 GiB) for such arguments; `ERR_FORKLOCK_FORK_UNSAFE` for the start method `'fork'`;
    * `ERR_FORKLOCK_SYSTEM`, for a limit on processes for one.
    */
   start(): void {

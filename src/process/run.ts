@@ -1,4 +1,5 @@
 import { writeSync } from 'node:fs';
+import { constants } from 'node:os';
 import { inspect } from 'node:util';
 import { checked } from '../errors.js';
 import { native } from '../native.js';
@@ -14,14 +15,18 @@ const UNSETTLED = 13;
 export function endWithParent({ pidfd }: Parent, tied: boolean): void {
   // The kernel's signal comes even when this process is stopped, but also when the thread ends that made it: the main
   // thread ends with its process. If it has ended before this call, nothing comes: hence the second.
-  if (tied) native().dieWithParentThread();
+  if (tied) native().signalAtEndOfParent(constants.signals.SIGKILL);
   native().dieWith(pidfd);
   if (isReadable(pidfd)) process.kill(process.pid, 'SIGKILL');
 }
 
-/** As Python: children of a terminal do not compete for what is typed. */
+/**
+ * /dev/null for its standard input, as Python: children of a terminal do not compete for what is typed. And for an output
+ * that the parent has closed, which else would be the next file that is opened.
+ */
 export function closeStdin(): void {
   checked(native().closeInput(), 'opening /dev/null');
+  for (const fd of [1, 2]) if (!native().isOpen(fd)) checked(native().redirect(0, fd), 'opening /dev/null');
 }
 
 /** Prints an error of the child's program, and ends with exit code 1. Exit handlers run. */

@@ -63,6 +63,13 @@ export function nextIdentity(): readonly number[] {
   return [...self().identity, ++made];
 }
 
+/** This process is a fork server: what it imports, its processes have imported. */
+let isServer = false;
+
+export function becomeServer(on: boolean): void {
+  isServer = on;
+}
+
 export async function whileImporting<T>(module: string, body: () => Promise<T>): Promise<T> {
   imported = module;
   try {
@@ -74,6 +81,11 @@ export async function whileImporting<T>(module: string, body: () => Promise<T>):
 
 /** As Python's "bootstrapping phase" error: it would start processes without end. */
 export function refuseWhileImporting(title: string): void {
+  if (imported === undefined && isServer) {
+    throw new ProcessError(
+      `${title} would be started by the fork server, for something that a preloaded module has begun`,
+    );
+  }
   if (imported === undefined && startedBy() === undefined) return;
   const when =
     imported === undefined

@@ -1,5 +1,5 @@
 import { constants } from 'node:os';
-import { checked } from '../errors.js';
+import { checked, SystemError } from '../errors.js';
 import { native } from '../native.js';
 import { blockUntil } from './descriptors.js';
 import { callFork, type Forked } from './fork.js';
@@ -66,6 +66,8 @@ export class Spare {
     let hired = false;
     try {
       hired = post(this.#socket, {}, descriptors, PATIENCE) && this.#begins();
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error; // a limit on descriptors: the next process is forked
     } finally {
       if (hired) native().closeDescriptor(this.#socket);
       else this.dismiss();

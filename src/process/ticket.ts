@@ -1,7 +1,7 @@
 import { checked } from '../errors.js';
 import { native } from '../native.js';
 import { blockUntil } from './descriptors.js';
-import { type Incoming, post, take } from './message.js';
+import { type Incoming, post, take, takeText } from './message.js';
 import { openPidfd } from './pidfd.js';
 
 const ends = new Int32Array(2);
@@ -16,16 +16,22 @@ export class Ticket {
   /** The end that goes to the child. */
   readonly descriptor: number;
   #open = true;
+  #theirsOpen = true;
 
   constructor() {
     checked(native().socketPair(ends), 'making a socket');
     [this.#ours, this.descriptor] = ends as unknown as [number, number];
-    post(this.#ours, {}, []);
+    try {
+      post(this.#ours, {}, []);
+    } catch (error) {
+      this.close();
+      throw error;
+    }
   }
 
   /** After the death of the server: takes it back. Otherwise who has it: a child that the server has forked. */
   withdraw(): { pid: number; pidfd: number } | undefined {
-    if (take(this.descriptor)) return undefined;
+    if (takeText(this.descriptor)) return undefined;
     this.#closeTheirs();
     let said: Incoming | undefined | null;
     const hears = (): boolean => {
@@ -37,19 +43,20 @@ export class Ticket {
   }
 
   close(): void {
-    native().closeDescriptor(this.#ours);
+    if (this.#open) native().closeDescriptor(this.#ours);
+    this.#open = false;
     this.#closeTheirs();
   }
 
   #closeTheirs(): void {
-    if (this.#open) native().closeDescriptor(this.descriptor);
-    this.#open = false;
+    if (this.#theirsOpen) native().closeDescriptor(this.descriptor);
+    this.#theirsOpen = false;
   }
 }
 
 /** In the child. False: it is not to be that process. */
 export function redeem(descriptor: number): boolean {
-  const isMine = Boolean(take(descriptor));
+  const isMine = Boolean(takeText(descriptor));
   if (isMine) {
     const pid = native().getpid();
     const pidfd = openPidfd(pid);

@@ -1,4 +1,4 @@
-// What waiter.cc needs of native/fork: the signal that its threads leave open. Stopping threads needs Node's around it,
+// What waiter.cc and orphans.cc need of native/fork: the signal that its threads leave open. Stopping threads needs Node's around it,
 // and is tested there (test/fork).
 #include <csignal>
 
