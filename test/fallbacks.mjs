@@ -18,6 +18,7 @@ const unknown = only?.filter((name) => !ROWS.some((row) => row.name === name)) ?
 if (unknown.length > 0) throw new Error(`no such condition: ${unknown}. There are ${ROWS.map(({ name }) => name)}`);
 const chosen = ROWS.filter((row) => (only ? only.includes(row.name) : !(short && row.elsewhere)));
 
+if (!short) process.env.FORKLOCK_LONG = '1';
 const results = [];
 for (const row of chosen) {
   console.log(`== ${row.title}`);

@@ -39,6 +39,7 @@ const FORKS = short ? '150' : '1000';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
+if (!short) process.env.FORKLOCK_LONG = '1';
 let failed = false;
 for (const major of MAJORS) {
   const node = nodeOf(major);

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { Actor } from '../support/actor.js';
-import { inEveryVariant, scene, useTroupe, type Variant } from '../support/stage.js';
+import { inEveryVariant, inEveryVariantOf, scene, useTroupe, type Variant } from '../support/stage.js';
 import { type Subject, subjects } from '../support/subjects.js';
 import { until } from '../support/time.js';
 
@@ -21,8 +21,8 @@ async function heldScene(variant: Variant, subject: Subject) {
   return { object: any, actors, a, b, c, path, blocker, waiting };
 }
 
-for (const subject of [...subjects, readers]) {
-  inEveryVariant(`abort of a wait for the ${subject.title}`, (variant) => {
+for (const [i, subject] of [...subjects, readers].entries()) {
+  inEveryVariantOf(i, `abort of a wait for the ${subject.title}`, (variant) => {
     test('a signal that is aborted already rejects with its reason, and nothing is taken', async () => {
       const { a, b, path, blocker, waiting } = await heldScene(variant, subject);
       for (const held of [false, true]) {

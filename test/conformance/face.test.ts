@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { own } from '../support/own.js';
-import { inEveryVariant, lockScene, useTroupe } from '../support/stage.js';
+import { inEveryVariantOf, lockScene, useTroupe } from '../support/stage.js';
 import { type Party, subjects } from '../support/subjects.js';
 import { until } from '../support/time.js';
 
@@ -13,8 +13,8 @@ const troupe = useTroupe();
 
 const wrongTimeouts = [Number.NaN, '10', null, 10n, {}, true];
 
-for (const subject of subjects) {
-  inEveryVariant(subject.title, (variant) => {
+for (const [i, subject] of subjects.entries()) {
+  inEveryVariantOf(i, subject.title, (variant) => {
     test('only one has it at a time', async () => {
       const { a, b, c, face } = await lockScene(troupe, variant, subject);
       expect(await a.acquire()).toBe(true);

@@ -1,7 +1,7 @@
 import * as forklock from 'forklock';
 import { expect, test } from 'vitest';
 import { METHODS } from '../support/processes.js';
-import { inEveryVariant, scene, useTroupe } from '../support/stage.js';
+import { inEveryVariant, inEveryVariantOf, scene, useTroupe } from '../support/stage.js';
 import { type ClassName, castAround, freshName } from '../support/subjects.js';
 import { until } from '../support/time.js';
 
@@ -46,7 +46,7 @@ const handleOf = (cls: string, options?: object): string => {
   return object.handle;
 };
 
-for (const { title, cls, args, options } of constructions) {
+for (const [i, { title, cls, args, options }] of constructions.entries()) {
   for (const named of [false, true]) {
     test(`${title}: an argument of a Process is the same object, ${named ? 'named' : 'anonymous'}`, async () => {
       const all = { ...options, ...(named && { name: freshName() }) };
@@ -61,7 +61,7 @@ for (const { title, cls, args, options } of constructions) {
     });
   }
 
-  inEveryVariant(title, (variant) => {
+  inEveryVariantOf(i, title, (variant) => {
     test('the handle is a short string that opens the same object, in JSON and from any holder of it', async () => {
       const { object, actors } = await scene(troupe, variant, cls, args, options);
       const { handle } = object;

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { ALONE, type Body, inChild } from '../support/forked.js';
+import { LONG } from '../support/long.js';
 import { script } from '../support/script.js';
 
 const modes: [string, string[]][] = [
@@ -153,8 +154,8 @@ const places: Record<string, string> = {
     const k = setInterval(() => gc(), 5)`,
 };
 
-describe.each(modes)('fork() works (%s)', (_, execArgv) => {
-  test.each(Object.entries(places))('%s', async (_, source) => {
+describe.each(modes)('fork() works (%s)', (mode, execArgv) => {
+  test.runIf(LONG || mode === 'carried').each(Object.entries(places))('%s', async (_, source) => {
     const { printed, stderr, code } = await script(
       async (scope, source) => {
         const { forklock, fs, print } = scope;

@@ -196,7 +196,7 @@ describe.each(METHODS)('%s', (method) => {
           p.start();
           p.join();
         };
-        for (let i = 0; i < 10; i++) cycle();
+        for (let i = 0; i < Math.min(10, cycles); i++) cycle();
         for (let i = 0; i < 3; i++) await new Promise((resolve) => setImmediate(resolve)); // closed handles are let go of
         const before = descriptors();
         const memory = process.memoryUsage().rss;
@@ -218,7 +218,7 @@ describe.each(METHODS)('%s', (method) => {
         print([descriptors() - before, zombies.length, forklock.activeChildren().length]);
         print((process.memoryUsage().rss - memory) / 2 ** 20);
       },
-      [method, TARGETS, method === 'spawn' ? sized(8, 30) : sized(40, 100)] as const,
+      [method, TARGETS, method === 'spawn' ? sized(6, 30) : sized(40, 100)] as const,
       { deadline: 28_000 },
     );
     expect(stderr).toBe('');

@@ -1,6 +1,7 @@
 import type { Condition } from 'forklock';
 import { afterAll, afterEach, describe } from 'vitest';
 import { type Actor, type ActorOptions, type Mode, Troupe } from './actor.js';
+import { LONG } from './long.js';
 import { METHODS } from './processes.js';
 import { type ClassName, castAround, cleanUp, type Form, Party, type Sharing, type Subject } from './subjects.js';
 
@@ -47,6 +48,16 @@ export const variants: readonly Variant[] = [
 /** Describes a group of cases once for each variant. */
 export function inEveryVariant(what: string, cases: (variant: Variant) => void): void {
   for (const variant of variants) describe(`${what}, ${variant.title}`, () => cases(variant));
+}
+
+/**
+ * Describes cases that are the same for many kinds of objects, of which this is the `index`-th: in every variant, and in
+ * the short form in every second one, the others of them with the next kind.
+ */
+export function inEveryVariantOf(index: number, what: string, cases: (variant: Variant) => void): void {
+  for (const [i, variant] of variants.entries()) {
+    describe.runIf(LONG || (i + index) % 2 === 0)(`${what}, ${variant.title}`, () => cases(variant));
+  }
 }
 
 /** The actors of a test file; they, the names and the objects of a test go back after it. */
