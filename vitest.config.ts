@@ -22,7 +22,8 @@ export default defineConfig({
     // For two cores: what tests wait for leaves room for one more. With many the deadlines of blocked children get tight.
     maxWorkers: 3,
     sequence: { sequencer: LongestFirst },
-    testTimeout: 30_000,
-    hookTimeout: 30_000,
+    // On a machine that has much else to do; what passes waits for none of it.
+    testTimeout: 90_000,
+    hookTimeout: 90_000,
   },
 });

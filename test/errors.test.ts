@@ -553,7 +553,7 @@ describe('segment files that forklock did not write', () => {
         print({ opened, refused, wrong });
       },
       [freshName(), directory],
-      { deadline: 25_000 },
+      { deadline: 80_000 },
     );
     expect({
       code,
@@ -568,7 +568,7 @@ describe('segment files that forklock did not write', () => {
     });
     expect(printed[0].opened).toBeGreaterThan(50);
     expect(printed[0].refused).toBeGreaterThan(50);
-  }, 40_000);
+  }, 90_000);
 });
 
 describe('the directory of the named objects', () => {

@@ -10,7 +10,7 @@ import { freshName, share } from './support/subjects.js';
 /** How long objects live, and what is left of them. */
 
 const troupe = useTroupe();
-const gc = { execArgv: ['--expose-gc'], deadline: 25_000 };
+const gc = { execArgv: ['--expose-gc'], deadline: 80_000 };
 
 type SharedObject = Lock | Event | Semaphore | RWLock;
 
@@ -153,7 +153,7 @@ test.each(['in one go', 'with turns of the event loop between'])(
         print(most);
       },
       [freshName(), how !== 'in one go', sized(6_500, 12_000)] as const,
-      { deadline: 25_000 },
+      { deadline: 80_000 },
     );
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     // V8 unmaps what it collects, and is told to when there are some 2,000; 65,530 are all that a process may have.

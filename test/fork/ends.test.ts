@@ -537,7 +537,7 @@ describe.each(modes)('%s:', (mode, execArgv) => {
         plains[`${kind} ${title}`] ??= inPlain(body);
         const plain = await plains[`${kind} ${title}`]!;
         const { status, ...forked } = await inChild(body, { execArgv });
-        expect(plain.ms, 'it is no test of an end if the plain process has none').toBeLessThan(15_000);
+        expect(plain.ms, 'it is no test of an end if the plain process has none').toBeLessThan(45_000);
         expect([forked.code, forked.signal, status?.pid]).toEqual([0, null, expect.any(Number)]);
         const child = { ...forked, code: status?.exitCode ?? null, signal: status?.signal ?? null };
         expect(ending(child)).toEqual(isNotSeen(mode, title) ? UNSEEN : ending(plain));

@@ -92,7 +92,7 @@ describe.each([
         print({ before, after: await look() });
       },
       [],
-      { execArgv, deadline: 28_000 },
+      { execArgv, deadline: 80_000 },
     );
     expect({ stderr, code, lines: printed.length }).toEqual({ stderr: '', code: 0, lines: 1 });
     const [{ before, after }] = printed;
@@ -160,7 +160,7 @@ describe.each([
         });
       },
       [],
-      { execArgv, deadline: 28_000 },
+      { execArgv, deadline: 80_000 },
     );
     expect({ stderr, code }).toEqual({ stderr: '', code: 0 });
     expect(printed).toEqual([
@@ -196,7 +196,7 @@ describe.each([
         print([statuses.map((status) => status!.exitCode), churn(5) === expected]);
       },
       [],
-      { execArgv, deadline: 28_000 },
+      { execArgv, deadline: 80_000 },
     );
     expect({ stderr, code }).toEqual({ stderr: '', code: 0 });
     expect(printed).toEqual([[Array(20).fill(3), true]]);

@@ -52,7 +52,7 @@ describe.each(modes)('forks (%s)', (_, execArgv) => {
         print([sum.value, statuses.map((status) => status!.exitCode)]);
       },
       [],
-      { execArgv, deadline: 28_000 },
+      { execArgv, deadline: 80_000 },
     );
     expect({ stderr, code }).toEqual({ stderr: '', code: 0 });
     expect(printed).toEqual([[(49 * 50) / 2, Array.from({ length: 50 }, (_, i) => i)]]);
@@ -79,7 +79,7 @@ describe.each(modes)('forks (%s)', (_, execArgv) => {
         console.log(leaves.value);
       },
       [],
-      { execArgv, deadline: 28_000 },
+      { execArgv, deadline: 80_000 },
     );
     expect({ printed, stderr }).toEqual({ printed: [27], stderr: '' });
   });

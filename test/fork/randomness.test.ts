@@ -59,7 +59,7 @@ function draw(warmth: string, children: number): Promise<{ printed: Draw[]; stde
       print(await draw());
     },
     [warmth, children],
-    { deadline: 28_000 },
+    { deadline: 80_000 },
   );
 }
 

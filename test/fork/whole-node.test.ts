@@ -481,7 +481,7 @@ test('all of them work in a child one after the other, and in a child of that ch
     }
   }`;
   const { printed, stderr, status } = await inChild({ toString: () => source } as unknown as Body, {
-    deadline: 30_000,
+    deadline: 80_000,
   });
   expect({ printed, stderr, status }).toMatchObject({ printed: [0, 1, 0], stderr: '', status: { exitCode: 0 } });
 });

@@ -24,11 +24,11 @@ test('random handles, names and arguments are done, or refused with a code', () 
   const [command, ...before] = ownShm('64m', 'A /dev/shm of its own for random names') ?? ['env'];
   const { status, signal, stdout, stderr } = spawnSync(command!, [...before, ...args], {
     encoding: 'utf8',
-    timeout: 60_000,
+    timeout: 120_000,
   });
   expect({ status, signal, stderr }, `seed ${seed}`).toEqual({ status: 0, signal: null, stderr: '' });
   expect(JSON.parse(stdout)).toEqual({ rounds: 1, wrong: 0 });
-}, 70_000);
+}, 130_000);
 
 /** What it found. */
 

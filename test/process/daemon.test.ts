@@ -62,7 +62,7 @@ describe.each(METHODS)('%s', (method) => {
   });
 
   test('a daemon may end by itself when its parent does', async () => {
-    const { printed, stderr, ms } = await script(
+    const { printed, stderr, code } = await script(
       ({ forklock, print }, method, url) => {
         const [ready, said] = [new forklock.Event(), new forklock.Event()];
         const p = new (forklock.getContext(method).Process)({
@@ -78,7 +78,7 @@ describe.each(METHODS)('%s', (method) => {
     );
     expect(stderr).toBe('');
     expect(printed).toEqual([[true, 0]]);
-    expect(ms).toBeLessThan(10_000);
+    expect(code).toBe(0); // it was not ended at its deadline
   });
 
   test('what is no daemon goes on when its parent is killed, or exits', async () => {
@@ -142,7 +142,7 @@ describe.each(METHODS)('%s', (method) => {
         print(left);
       },
       [method, TARGETS, sized(4, 15)] as const,
-      { deadline: 28_000 },
+      { deadline: 80_000 },
     );
     expect(stderr).toBe('');
     expect(printed).toEqual([0]);

@@ -18,7 +18,7 @@ async function codes(method: string, calls: readonly (readonly [name: string, ..
       }
     },
     [method, TARGETS, calls] as const,
-    { deadline: 28_000 },
+    { deadline: 80_000 },
   );
   return { printed, stderr };
 }

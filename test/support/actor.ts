@@ -5,7 +5,7 @@ export type { ActorOptions, Exit, Mode, ProcessMode } from './bodies.js';
 export { PROCESSES } from './bodies.js';
 
 /** How long a command of an actor may take before the actor is killed. */
-const WATCHDOG = 20_000;
+const WATCHDOG = 60_000;
 
 /** What the functions that `run` sends to an actor get as their first argument. */
 export interface Scope {

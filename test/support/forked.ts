@@ -16,7 +16,7 @@ export interface Forked extends ScriptResult {
 /** Runs `body` in the child of a fork, and the parent waits for it. */
 export async function inChild(
   body: Body,
-  { execArgv = [], deadline = 20_000 }: Pick<ScriptOptions, 'execArgv' | 'deadline'> = {},
+  { execArgv = [], deadline = 60_000 }: Pick<ScriptOptions, 'execArgv' | 'deadline'> = {},
 ): Promise<Forked> {
   const start = performance.now();
   const { stdout, stderr, status, parent } = await Forker.with(execArgv).run(body.toString(), deadline);

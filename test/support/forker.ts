@@ -40,7 +40,7 @@ function serve(scope: ScriptScope, mark: string): unknown {
       // biome-ignore lint/security/noGlobalEval: the source is a function of the test
       return globalThis.eval(`(${Buffer.from(line, 'base64')})`)(scope);
     }
-    const status = forklock.waitpid(pid, { timeout: 15_000 });
+    const status = forklock.waitpid(pid, { timeout: 45_000 });
     if (!status) process.kill(pid, 'SIGKILL');
     write(2, mark);
     write(1, `${mark}${JSON.stringify(status ?? null)}\n`);

@@ -29,7 +29,7 @@ export interface GroupEnd {
 /** Starts a command as a process group of its own, which is killed as a whole at the deadline, and when the tests end. */
 export function startGroup(
   [file, ...args]: readonly [string, ...string[]],
-  { deadline = 20_000, env, cwd, stdin = 'ignore' }: GroupOptions = {},
+  { deadline = 60_000, env, cwd, stdin = 'ignore' }: GroupOptions = {},
 ): Group {
   const child = spawn(file, args, {
     detached: true,

@@ -59,7 +59,7 @@ export const linesOf = (stdout: string): any[] =>
 /** Runs node with a program and its arguments. */
 export async function node(
   program: string[],
-  { deadline = 20_000, env, execArgv = [], under = [] }: ScriptOptions = {},
+  { deadline = 60_000, env, execArgv = [], under = [] }: ScriptOptions = {},
 ): Promise<ScriptResult> {
   const start = performance.now();
   const command = [...under, process.execPath, ...execArgv, ...program] as unknown as [string, ...string[]];

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** How long something that must happen may take on a busy machine. A test that passes never waits for it. */
-export const SOON = 15_000;
+export const SOON = 45_000;
 
 /** Asks again and again until the answer is yes. */
 export async function until(condition: () => unknown, what?: string): Promise<void> {
