@@ -103,6 +103,7 @@ int hold_by_keeper(Word* word, Keeper** keeper) {
   for (const auto& one : k.all) {
     if (one->list->size() < kLongestList) return hold_by(one.get());
   }
+  k.all.reserve(k.all.size() + 1);  // a thread that has been started needs its record for ever
   std::unique_ptr<Keeper> another;
   const int failed = Keeper::start(&another);
   if (failed != 0) return failed;

@@ -173,7 +173,7 @@ void leave(Segment* segment, uint32_t slot) {
 }
 
 int join_after_fork(Segment* segment, uint32_t parents) {
-  for (auto& own : segment->own) own.store(0);
+  for (auto& own : segment->own) own.store(0, std::memory_order_relaxed);  // nobody else is here yet
   const int slot = join(segment);
   if (slot < 0) return slot;
   const std::atomic<int16_t>* from = segment->row(parents);

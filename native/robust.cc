@@ -6,6 +6,7 @@
 
 #include <memory>
 
+#include "caught.h"
 #include "keepers.h"
 #include "participant.h"
 #include "robust_list.h"
@@ -63,7 +64,7 @@ int hold(Word* word) {
   if (mine.own.size() < kShare) return mine.own.hold(word) ? mine.own.tid() : 0;
   const auto [place, is_new] = mine.kept.try_emplace(word, nullptr);  // before the word is taken: there may be no memory
   if (!is_new) return 0;
-  const int holder = hold_by_keeper(word, &place->second);
+  const int holder = caught([&, at = &place->second] { return hold_by_keeper(word, at); });
   if (holder <= 0) mine.kept.erase(place);
   return holder;
 }
