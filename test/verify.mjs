@@ -17,6 +17,7 @@ const STEPS = [
   'npm run fuzz -- --seconds 120',
   'npm run test:majors',
   'npm run test:fallbacks',
+  'node test/limits/run.mjs',
   'npm run bench:smoke',
 ];
 

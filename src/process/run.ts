@@ -1,7 +1,7 @@
 import { writeSync } from 'node:fs';
 import { constants } from 'node:os';
 import { inspect } from 'node:util';
-import { checked } from '../errors.js';
+import { checked, SystemError } from '../errors.js';
 import { native } from '../native.js';
 import { isReadable } from './descriptors.js';
 import type { Process } from './process.js';
@@ -16,7 +16,8 @@ export function endWithParent({ pidfd }: Parent, tied: boolean): void {
   // The kernel's signal comes even when this process is stopped, but also when the thread ends that made it: the main
   // thread ends with its process. If it has ended before this call, nothing comes: hence the second.
   if (tied) native().signalAtEndOfParent(constants.signals.SIGKILL);
-  native().dieWith(pidfd);
+  const failed = native().dieWith(pidfd);
+  if (failed < 0 && !tied) endWithError(new SystemError('watching the parent of a daemon', failed)); // else the kernel does it
   if (isReadable(pidfd)) process.kill(process.pid, 'SIGKILL');
 }
 

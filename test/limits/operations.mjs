@@ -239,7 +239,7 @@ const forks = {
 
 const children = Object.fromEntries(
   ['spawn', 'forkserver', 'fork'].flatMap((method) => [
-    [`Process by ${method}`, process_(method)],
+    [`Process by ${method}`, { ...process_(method), keeps: method === 'forkserver' }],
     [
       `join of one by ${method}`,
       running(
