@@ -14,7 +14,9 @@ const LIMIT = { deadline: 300_000 };
 const OURS = {
   forkserver: "Process, 'forkserver'",
   preloaded: "Process, 'forkserver', target preloaded",
-  fork: "Process, 'fork'",
+  fork: "Process, 'fork', target of a module",
+  local: "Process, 'fork', target a function",
+  bare: 'fork()',
   spawn: "Process, 'spawn'",
 };
 const NODES = {
@@ -77,6 +79,8 @@ await topic('start', 'until the first line runs, and until the end', async (repo
     '×',
   );
   report.must("'forkserver', to the first line, median", '<=', 3, ms(median(of(server, 'first'))), 'ms');
+  const fork = ratio(of(OURS.local, 'first'), of(OURS.bare, 'first'));
+  report.must("'fork', to the first line / fork()'s", '<=', 2, fork, '×');
   report.must("'forkserver', start + join, median", '<=', 4, ms(median(of(server, 'whole'))), 'ms');
   report.must("'forkserver', start + join / Python's", '<', 1, python ? ratio(of(server, 'whole'), python) : why, '×');
 });

@@ -6,16 +6,18 @@ import { here } from './child.mjs';
 import { now } from './clock.mjs';
 import { forklock } from './forklock.mjs';
 
-const { getContext, RawArray, setForkserverPreload } = forklock;
+const { fork, getContext, RawArray, setForkserverPreload, waitpid } = forklock;
 
 const target = [here('programs/target.mjs'), 'stamp'];
 
-function processOf(method) {
+/** By default the target is a module's. `local`: a function of this program, which only a fork can run. */
+function processOf(method, local = false) {
   const { Process } = getContext(method);
   const shared = new RawArray('float64', 1);
+  const stamp = () => shared.set(0, now());
   return () => {
     const start = now();
-    const process = new Process({ target, args: [shared] });
+    const process = new Process(local ? { target: stamp } : { target, args: [shared] });
     process.start();
     process.join();
     const whole = now() - start;
@@ -49,6 +51,22 @@ export const starters = {
     return processOf('forkserver');
   },
   fork: () => processOf('fork'),
+  local: () => processOf('fork', true),
+  bare() {
+    const shared = new RawArray('float64', 1);
+    return () => {
+      const start = now();
+      const pid = fork();
+      if (pid === 0) {
+        shared.set(0, now());
+        process.exit(0);
+      }
+      const { exitCode } = waitpid(pid);
+      const whole = now() - start;
+      if (exitCode !== 0) throw new Error(`a child ended with ${exitCode}`);
+      return { first: shared.get(0) - start, whole };
+    };
+  },
   spawn: () => processOf('spawn'),
   'child_process.fork': () => () =>
     lifeOf(() => forkNode(program, [String(PIPE)], { stdio: [...stdio, 'ipc', 'pipe'] }), PIPE),

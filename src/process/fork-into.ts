@@ -17,20 +17,25 @@ const TROUBLE = ['uncaughtException', 'unhandledRejection'] as const;
 const node = process as unknown as { _fatalException(error: unknown): boolean };
 
 /**
+ * Node keeps a stack of its own of who called whom (async_hooks), and aborts when it is not empty in the end. It empties it
+ * after an uncaught exception that somebody handles.
+ */
+function forgetCallers(): void {
+  for (const event of TROUBLE) process.on(event, nothing);
+  node._fatalException(new Error('the code that called start() is left'));
+}
+
+/**
  * Leaves all JavaScript that is running: no catch and no finally block of it runs, and the next JavaScript is what the
  * event loop calls. As `worker.terminate()` does, only that the environment goes on.
  */
 function unwind(): never {
-  // Node keeps a stack of its own of who called whom (async_hooks), and aborts when it is not empty in the end. It empties
-  // it after an uncaught exception that somebody handles.
-  node._fatalException(new Error('the code that called start() is left'));
   native().leaveCalls();
   for (;;); // V8 ends it where it looks whether it should go on, and a plain return is no such place
 }
 
 /** Calls back when what the parent has left in this turn of the event loop is over: rejections that it would have handled. */
 function afterParent(body: () => void): void {
-  for (const event of TROUBLE) process.on(event, nothing);
   setImmediate(() => {
     setImmediate(() => {
       for (const event of TROUBLE) process.off(event, nothing);
@@ -68,6 +73,7 @@ export function forkInto(begin: () => void, body: () => void): Forked {
   if (forked.pid > 0) return forked;
   return setUpChild(() => {
     dropHooks();
+    forgetCallers(); // before the child has an end of its own, which an uncaught exception would begin
     becomeChild({ anew: true });
     if (immediate) leaveImmediate(immediate);
     silenceParent();
