@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
+import { TARGETS } from '../support/processes.js';
 import { node, script } from '../support/script.js';
 
 const MODULE = new URL('../programs/standings.mjs', import.meta.url).href;
@@ -30,7 +31,7 @@ const WAYS: [string, Step[], string][] = [
 
 describe.runIf(isRoot)('what a child gives up, all of its threads have given up', () => {
   test.each(WAYS)('%s', async (_, steps, expected) => {
-    const { printed, stderr } = await node([PROGRAM, JSON.stringify(steps)]);
+    const { printed, stderr } = await node([PROGRAM, JSON.stringify(steps)], { deadline: 60_000 });
     expect(stderr).toBe('');
     const [[before], after] = printed.pop();
     expect(after).toEqual([before]);
@@ -83,5 +84,51 @@ describe.runIf(isRoot)('after the program itself has given up root', () => {
         expect(printed).toEqual([['ERR_FORKLOCK_FORK_UNSAFE', expect.stringMatching(/has changed its user/)]]);
       }
     }
+  });
+});
+
+describe.runIf(isRoot)('objects of a program that has given up root', () => {
+  test('are arguments as ever; others are told why they cannot open the handles', async () => {
+    const { printed, stderr } = await script(
+      ({ forklock, print, require }, targets, entry) => {
+        const { spawnSync } = require('node:child_process') as typeof import('node:child_process');
+        const [lock, count, list] = [
+          new forklock.Lock(),
+          new forklock.Value('int32'),
+          new forklock.RawArray('int8', 1e5),
+        ];
+        const open = (uid: number): string => {
+          const source = `import(${JSON.stringify(entry)}).then(({ Lock }) => {
+            if (${uid} > 0) process.setuid(${uid});
+            try { Lock.from(${JSON.stringify(lock.handle)}); console.log('opened'); }
+            catch (error) { console.log(error.code, error.message); } })`;
+          return String(spawnSync(process.execPath, ['--input-type=module', '-e', source]).stdout).trim();
+        };
+        print(open(65534)); // of another user
+        process.setgroups!([]);
+        process.setgid!(65534);
+        process.setuid!(65534);
+        for (let i = 0; i < 2; i++) {
+          const p = new forklock.Process({ target: [targets, 'add'], args: [count, 3, lock] });
+          p.start();
+          print([p.join(), p.exitCode, count.value]);
+        }
+        const q = new forklock.Process({ target: [targets, 'nothing'], args: [list] });
+        q.start();
+        print([q.join(), q.exitCode]);
+        print(open(0)); // of the same user as this one is now
+      },
+      [TARGETS, new URL('../../dist/forklock.js', import.meta.url).href] as const,
+    );
+    expect(stderr).toBe('');
+    const hidden = /^ERR_FORKLOCK_INVALID_HANDLE .*may not be read here.*as an argument of a Process$/;
+    expect(printed).toEqual([
+      expect.stringMatching(hidden),
+      [true, 0, expect.any(Number)],
+      [true, 0, expect.any(Number)],
+      [true, 0],
+      expect.stringMatching(hidden),
+    ]);
+    expect(printed[2][2]).toBe(2 * printed[1][2]);
   });
 });
