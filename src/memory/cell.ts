@@ -2,7 +2,6 @@ import { ClosedError, corrupt, ForklockError, HandleError } from '../errors.js';
 import { native } from '../native.js';
 import { allocate, type Block, free, LARGEST_BLOCK } from './arena.js';
 import { type Handle, hexOfCookie, parseHandle } from './handle.js';
-import { whyHidden } from './hidden.js';
 import { ARENA, CELL_BYTES, CELL_WORDS, HEAP_WORD, SINGLE } from './layout.js';
 import { ensureNamedDirectory, fileName, namedDirectory } from './names.js';
 import { Segment } from './segment.js';
@@ -388,10 +387,8 @@ function checkIndex(segment: Segment, index: number): number {
   throw new HandleError(`the handle names cell ${index}, outside of its segment`);
 }
 
-function gone(where: { name: string } | { pid: number; fd: number }, expected: string): string {
-  if ('name' in where) return `the ${expected} named '${where.name}' is not there: its name was unlinked`;
-  const hidden = whyHidden(where.pid, where.fd);
-  return hidden === undefined
-    ? `the ${expected} of this handle is gone: process ${where.pid} has ended or closed it, and this one has not opened it before`
-    : `the ${expected} of this handle cannot be opened by it: ${hidden}. Give it as an argument of a Process`;
+function gone(where: { name: string } | { pid: number }, expected: string): string {
+  return 'name' in where
+    ? `the ${expected} named '${where.name}' is not there: its name was unlinked`
+    : `the ${expected} of this handle is gone: process ${where.pid} has ended or closed it, and this one has not opened it before`;
 }
