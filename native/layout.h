@@ -3,7 +3,7 @@
 //   byte 0        4096                 4096 + slots             + heap
 //   +---------+--------------------+---------------------+------------------------------+
 //   | Header  | Slot x 1023        | heap: 64-byte cells | rows: one row a slot,        |
-//   | 1 page  | 128 bytes each     | (JS maps up to here)| one int16 a tracked cell     |
+//   | 1 page  | 128 bytes each     | (JS maps up to here)| one int32 a tracked cell     |
 //   +---------+--------------------+---------------------+------------------------------+
 //
 // A row says, for one participant, which cells it uses (kUsed) and how many waits it has on each. Only its
@@ -18,10 +18,11 @@
 namespace forklock {
 
 constexpr int32_t kMagic = 0x314b4c46;  // "FLK1"
-constexpr int32_t kLayoutVersion = 2;
+constexpr int32_t kLayoutVersion = 3;
 constexpr uint32_t kPage = 4096;  // of the layout; the system's may be larger
 constexpr uint32_t kCell = 64;
 constexpr uint32_t kSlots = 1023;  // a lock word has 11 bits for slot + 1; 2047 there means "reserved"
+constexpr uint32_t kNames = 0xfffff;  // and 20 for a generation of the slot
 constexpr uint32_t kDeaths = 4;
 
 // What a segment holds. It decides how many cells a row tracks.
@@ -30,7 +31,7 @@ enum SegmentType : int32_t {
   kSingle = 2,  // one object (named, or large): the first kSingleCells cells tracked
   kData = 3,    // bytes only: a header, then data at kDataOffset; no slots, no rows
 };
-constexpr uint32_t kSingleCells = 8;
+constexpr uint32_t kSingleCells = 4;
 
 struct Header {
   int32_t magic;
@@ -65,8 +66,8 @@ struct alignas(64) Slot {
   int32_t spare[6];
 };
 
-constexpr int16_t kUsed = INT16_MIN;  // the bit of a row's entry that says "this participant has the object open"
-constexpr int16_t kMaxWaits = INT16_MAX;
+constexpr int32_t kUsed = INT32_MIN;  // the bit of a row's entry that says "this participant has the object open"
+constexpr int32_t kMaxWaits = INT32_MAX;  // the other bits: a thread has fewer waits (MOST_WAITS in src/wait/wait.ts)
 
 static_assert(sizeof(Header) <= kPage, "the header is one page");
 static_assert(offsetof(Header, high) == 64 && offsetof(Header, members) == 68, "src/memory/layout.ts knows these");

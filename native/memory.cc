@@ -35,7 +35,7 @@ Table& table() {
 
 uint64_t row_bytes(int32_t type, uint64_t heap) {
   const uint64_t cells = type == kArena ? heap / kCell : kSingleCells;
-  return cells * sizeof(int16_t);
+  return cells * sizeof(int32_t);
 }
 
 uint64_t row_offset(const Segment* segment, uint32_t slot) {
@@ -201,10 +201,10 @@ Word* Segment::word(uint32_t index) const {
   return reinterpret_cast<Word*>(base) + index;
 }
 
-uint32_t Segment::row_cells() const { return static_cast<uint32_t>(row_bytes(type, heap) / sizeof(int16_t)); }
+uint32_t Segment::row_cells() const { return static_cast<uint32_t>(row_bytes(type, heap) / sizeof(int32_t)); }
 
-std::atomic<int16_t>* Segment::row(uint32_t slot) const {
-  return reinterpret_cast<std::atomic<int16_t>*>(base + row_offset(this, slot));
+std::atomic<int32_t>* Segment::row(uint32_t slot) const {
+  return reinterpret_cast<std::atomic<int32_t>*>(base + row_offset(this, slot));
 }
 
 Segment* create_anonymous(int32_t type, uint64_t heap, int* error) {
@@ -343,11 +343,11 @@ uint32_t next_of_row(const Segment* segment, uint32_t slot, uint32_t from, uint3
   const uint32_t cells = segment->row_cells();
   const auto row = static_cast<off_t>(row_offset(segment, slot));
   const auto cell_at = [row, cells](off_t offset) {
-    return static_cast<uint32_t>(std::min<off_t>(cells, (offset - row) / static_cast<off_t>(sizeof(int16_t))));
+    return static_cast<uint32_t>(std::min<off_t>(cells, (offset - row) / static_cast<off_t>(sizeof(int32_t))));
   };
   *end = cells;
   if (from >= cells) return cells;
-  const off_t data = lseek(segment->fd, row + static_cast<off_t>(from * sizeof(int16_t)), SEEK_DATA);
+  const off_t data = lseek(segment->fd, row + static_cast<off_t>(from * sizeof(int32_t)), SEEK_DATA);
   if (data < 0) return errno == ENXIO ? cells : from;
   const off_t hole = lseek(segment->fd, data, SEEK_HOLE);
   if (hole >= 0) *end = cell_at(hole);

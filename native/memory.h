@@ -29,7 +29,7 @@ struct Segment {
   uint32_t high() const;            // slots to look at, never more than there are
   Word* word(uint32_t index) const; // null when outside of what JavaScript maps
   uint32_t row_cells() const;       // how many cells a row tracks
-  std::atomic<int16_t>* row(uint32_t slot) const;
+  std::atomic<int32_t>* row(uint32_t slot) const;
 };
 
 // All of these return a segment with one more user, or null with *error = -errno.

@@ -91,6 +91,11 @@ bool is_running(int tid) {
   return !is_zombie(tid);
 }
 
+// Whether a slot has had as many owners as names can tell apart, but for those that may look at the same moment.
+bool has_no_names(const Segment* segment, uint32_t i) {
+  return (static_cast<uint32_t>(generation_word(segment, i)->load()) & kNames) >= kNames - kSlots;
+}
+
 // Wakes the sleepers that watched who had the slot, and those that must watch who has it from now on.
 void announce(Segment* segment, uint32_t i) {
   segment->header()->members.fetch_add(1);
@@ -143,27 +148,35 @@ uint32_t mix_of(uint32_t name) {
 }
 
 uint32_t name_of(const Segment* segment, uint32_t slot) {
-  return (slot + 1) | (static_cast<uint32_t>(generation_word(segment, slot)->load()) & 0xfffff) << 11;
+  return (slot + 1) | (static_cast<uint32_t>(generation_word(segment, slot)->load()) & kNames) << 11;
 }
 
 int join(Segment* segment) {
   std::atomic<int32_t>& high = segment->header()->high;
-  for (uint32_t i = 0; i < kSlots; i++) {
-    if (i >= segment->high()) {
-      const int failed = reserve_slot(segment, i);
-      if (failed != 0) return failed;
-      int32_t seen = static_cast<int32_t>(i);
-      high.compare_exchange_strong(seen, seen + 1);  // or another thread raised it at the same moment
-    }
-    // A slot of another thread of this process is not free, whatever its word says: the entry is in that thread's list.
-    const int holder = segment->own[i].load() == 0 ? hold(alive_word(segment, i)) : 0;
-    if (holder < 0) return holder;
-    if (holder > 0) {
-      fill_slot(segment, i, holder);
-      return static_cast<int>(i);
+  int failed = -EUSERS;
+  // First without the slots whose next owners would have names again that there were before.
+  for (const bool names_again : {false, true}) {
+    for (uint32_t i = 0; i < kSlots; i++) {
+      if (i >= segment->high()) {
+        const int reserved = reserve_slot(segment, i);
+        if (reserved != 0) {
+          failed = reserved;
+          break;
+        }
+        int32_t seen = static_cast<int32_t>(i);
+        high.compare_exchange_strong(seen, seen + 1);  // or another thread raised it at the same moment
+      }
+      // A slot of another thread of this process is not free, whatever its word says: the entry is in that thread's list.
+      if (segment->own[i].load() != 0 || (has_no_names(segment, i) && !names_again)) continue;
+      const int holder = hold(alive_word(segment, i));
+      if (holder < 0) return holder;
+      if (holder > 0) {
+        fill_slot(segment, i, holder);
+        return static_cast<int>(i);
+      }
     }
   }
-  return -EUSERS;
+  return failed;
 }
 
 void leave(Segment* segment, uint32_t slot) {
@@ -176,8 +189,8 @@ int join_after_fork(Segment* segment, uint32_t parents) {
   for (auto& own : segment->own) own.store(0, std::memory_order_relaxed);  // nobody else is here yet
   const int slot = join(segment);
   if (slot < 0) return slot;
-  const std::atomic<int16_t>* from = segment->row(parents);
-  std::atomic<int16_t>* to = segment->row(static_cast<uint32_t>(slot));
+  const std::atomic<int32_t>* from = segment->row(parents);
+  std::atomic<int32_t>* to = segment->row(static_cast<uint32_t>(slot));
   uint32_t end = 0;
   for (uint32_t i; (i = next_of_row(segment, parents, end, &end)) < segment->row_cells();) {
     for (; i < end; i++) {

@@ -25,10 +25,11 @@ for (const { name, stories, mutants } of SUITES) {
 
     for (const story of stories) {
       test(`nothing goes wrong with ${story.title}`, { timeout: TIMEOUT }, () => {
-        const report = tell(story, core);
+        const explored = story.narrow ? loadCore(...story.narrow) : core;
+        const report = tell(story, explored);
         console.log(`${story.title}: ${summary(report)}`);
         if (report.wrong !== undefined) {
-          const trace = shortestTrace(story.build(core), core, TRACED) ?? report.trace;
+          const trace = shortestTrace(story.build(explored), explored, TRACED) ?? report.trace;
           expect.fail(`${report.wrong} (seed ${SEED})\n${trace.join('\n')}`);
         }
         if (!story.bounded && !SHORT) expect(report.exhausted, 'all states could be looked at').toBe(true);

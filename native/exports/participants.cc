@@ -19,7 +19,7 @@ Value Join(const CallbackInfo& info) {  // index -> slot
 }
 
 // The row entry of this participant for a cell, or null.
-std::atomic<int16_t>* row_entry(const CallbackInfo& info) {
+std::atomic<int32_t>* row_entry(const CallbackInfo& info) {
   Environment& e = self(info);
   const int32_t index = number(info, 0);
   const uint32_t cell = info[1].As<Napi::Number>().Uint32Value();
@@ -29,23 +29,22 @@ std::atomic<int16_t>* row_entry(const CallbackInfo& info) {
 }
 
 Value Use(const CallbackInfo& info) {  // index, cell, on: this participant has the object open, or not any more
-  std::atomic<int16_t>* entry = row_entry(info);
+  std::atomic<int32_t>* entry = row_entry(info);
   if (entry == nullptr) return give(info, -EINVAL);
   if (info[2].As<Napi::Boolean>().Value()) {
     entry->fetch_or(kUsed);
   } else {
-    entry->fetch_and(static_cast<int16_t>(~kUsed));
+    entry->fetch_and(~kUsed);
   }
   return give(info, 0);
 }
 
 Value CountWait(const CallbackInfo& info) {  // index, cell, +1 or -1
-  std::atomic<int16_t>* entry = row_entry(info);
+  std::atomic<int32_t>* entry = row_entry(info);
   if (entry == nullptr) return give(info, -EINVAL);
-  const int by = number(info, 2);
-  const int16_t now = entry->load();
-  const int waits = std::clamp((now & kMaxWaits) + by, 0, static_cast<int>(kMaxWaits));
-  entry->store(static_cast<int16_t>((now & kUsed) | waits));  // only this thread writes its row
+  const int32_t now = entry->load();
+  const int64_t waits = std::clamp<int64_t>(int64_t{now & kMaxWaits} + number(info, 2), 0, kMaxWaits);
+  entry->store((now & kUsed) | static_cast<int32_t>(waits));  // only this thread writes its row
   return give(info, 0);
 }
 
@@ -55,10 +54,10 @@ Value Sum(const CallbackInfo& info) {
   const uint32_t cell = info[1].As<Napi::Number>().Uint32Value();
   if (s == nullptr || !s->has_slots() || cell >= s->row_cells()) return give(info, -EINVAL);
   const bool uses = number(info, 2) == 1;
-  int sum = 0;
+  double sum = 0;  // of up to 1023 entries, which are input
   for (uint32_t i = 0; i < s->high(); i++) {
     if (is_gone(alive_word(s, i)->load())) continue;
-    const int16_t entry = s->row(i)[cell].load();
+    const int32_t entry = s->row(i)[cell].load();
     sum += uses ? (entry & kUsed) != 0 : entry & kMaxWaits;
   }
   return give(info, sum);

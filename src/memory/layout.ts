@@ -5,10 +5,10 @@ import { native } from '../native.js';
  * The numbers of native/layout.h that JavaScript needs, in int32 words. The drawing is there.
  * They are compared with the addon's when the first segment is opened.
  */
-const VERSION = 2;
+const VERSION = 3;
 const SLOTS_OFFSET = 4096;
 const SLOT_BYTES = 128;
-const SINGLE_CELLS = 8;
+const SINGLE_CELLS = 4;
 
 export const SLOTS = 1023;
 export const HEAP_OFFSET = 135168;

@@ -3,6 +3,7 @@ import { BODY, Cell } from '../memory/cell.js';
 import type { Handle } from '../memory/handle.js';
 import { SLOTS } from '../memory/layout.js';
 import { checkName } from '../memory/names.js';
+import type { LocalState } from '../memory/segment.js';
 import { SharedObject, unlinkNamed } from '../memory/shared-object.js';
 import {
   checkFunction,
@@ -15,7 +16,18 @@ import {
 } from '../options.js';
 import { prepareWait, waitAsync } from '../wait/async.js';
 import { waitSync } from '../wait/sync.js';
-import { abort, arrivedOf, isBroken, MAX_PARTIES, Meet, type Meeting, reset } from './core/meeting.js';
+import {
+  abort,
+  arrivedOf,
+  type Ending,
+  type Endings,
+  isBroken,
+  MAX_PARTIES,
+  Meet,
+  type Meeting,
+  RECORD_WORDS,
+  reset,
+} from './core/meeting.js';
 
 export interface BarrierOptions extends NameOptions {
   /**
@@ -29,9 +41,37 @@ export interface BarrierOptions extends NameOptions {
 }
 
 const STATE = BODY;
-const OUTCOMES = BODY + 1;
-const PARTIES = BODY + 2;
-const PRESENT = 16;
+const PARTIES = BODY + 1;
+const RECORDS = 16;
+
+/** What all wrappers of one barrier share in this thread: its rounds that parties of it are counted in. */
+class Local implements LocalState, Endings {
+  readonly #rounds = new Map<number, { parties: number; ending: Ending | undefined }>();
+
+  arrived(place: number): void {
+    const round = this.#rounds.get(place);
+    if (round) round.parties++;
+    else this.#rounds.set(place, { parties: 1, ending: undefined });
+  }
+
+  left(place: number): void {
+    const round = this.#rounds.get(place);
+    if (round && --round.parties === 0) this.#rounds.delete(place);
+  }
+
+  note(place: number, ending: Ending): void {
+    const round = this.#rounds.get(place);
+    if (round) round.ending = ending;
+  }
+
+  get(place: number): Ending | undefined {
+    return this.#rounds.get(place)?.ending;
+  }
+
+  afterFork(): void {
+    this.#rounds.clear();
+  }
+}
 
 /**
  * A place where `parties` threads or tasks, in any processes, wait for each other; reusable.
@@ -43,6 +83,7 @@ const PRESENT = 16;
 export class Barrier extends SharedObject {
   readonly #action: (() => unknown) | undefined;
   readonly #timeout: number | undefined;
+  readonly #local: Local;
 
   /**
    * A new barrier for 1 to 4095 parties, or with `name` the one of that name.
@@ -53,6 +94,13 @@ export class Barrier extends SharedObject {
     super((parties as unknown) instanceof Cell ? (parties as unknown as Cell) : create(parties, checked.name));
     this.#action = checked.action;
     this.#timeout = checked.timeout;
+    const { segment, index } = this.cell;
+    let local = segment.locals.get(index) as Local | undefined;
+    if (!local) {
+      local = new Local();
+      segment.locals.set(index, local);
+    }
+    this.#local = local;
   }
 
   /** Opens the barrier of a handle. Error: `ERR_FORKLOCK_INVALID_HANDLE`. */
@@ -145,11 +193,11 @@ export class Barrier extends SharedObject {
 
   #meeting(): Meeting {
     const { at } = this.cell;
-    return { state: at + STATE, outcomes: at + OUTCOMES, present: at + PRESENT, parties: this.parties };
+    return { state: at + STATE, records: at + RECORDS, parties: this.parties };
   }
 
   #meet(): Meet {
-    return new Meet(this.cell.m, this.#meeting());
+    return new Meet(this.cell.m, this.#meeting(), this.#local);
   }
 
   protected override describe(): Record<string, unknown> {
@@ -175,7 +223,7 @@ function create(parties: unknown, name: string | undefined): Cell {
   return Cell.create(
     {
       kind: 'barrier',
-      bytes: (PRESENT + SLOTS) * 4,
+      bytes: (RECORDS + SLOTS * RECORD_WORDS) * 4,
       init: ({ view }, at) => {
         view[at + PARTIES] = n;
       },

@@ -17,6 +17,7 @@ import {
   type WaitOptions,
 } from '../options.js';
 import { prepareWait, waitAsync } from '../wait/async.js';
+import { type Place, Queue } from '../wait/queue.js';
 import { waitSync } from '../wait/sync.js';
 import {
   type AnyLock,
@@ -43,11 +44,11 @@ const LOOK_AGAIN = 20;
 class Local implements LocalState {
   readonly claims = { count: 0 };
   /** Tickets of this thread's waits, oldest first. */
-  readonly tickets: number[] = [];
+  readonly tickets = new Queue<number>();
 
   afterFork(): void {
     this.claims.count = 0;
-    this.tickets.length = 0;
+    this.tickets.clear();
   }
 }
 
@@ -56,7 +57,7 @@ interface Waiting {
   m: Words;
   signals: Signals;
   signal: AwaitSignal;
-  ticket: number;
+  ticket: Place<number>;
   saved: unknown;
   notified: boolean;
 }
@@ -255,8 +256,7 @@ export class Condition extends Lockable {
     this.#checkHeld(what);
     const { m } = this.cell;
     const signals = this.#signals();
-    const ticket = enter(m, signals);
-    this.#local.tickets.push(ticket);
+    const ticket = this.#local.tickets.push(enter(m, signals));
     const signal = new AwaitSignal(m, signals, this.#local.claims);
     return { m, signals, signal, ticket, saved: releaseAll(this.lock), notified: false };
   }
@@ -269,11 +269,12 @@ export class Condition extends Lockable {
     const { m, signals } = wait;
     const { tickets } = this.#local;
     wait.signal.settle();
-    const oldest = tickets.find((ticket) => ticket !== wait.ticket);
+    const { first } = tickets;
+    const oldest = (first === wait.ticket ? first.after : first)?.value;
     if (!aborted && use(m, signals, oldest)) wait.notified = true;
     else if (woken) return false;
     else cancel(m, signals, oldest);
-    tickets.splice(tickets.indexOf(wait.ticket), 1);
+    tickets.remove(wait.ticket);
     return true;
   }
 

@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { DeadlockError, NotOwnerError, TimeoutError } from '../errors.js';
+import { DeadlockError, NotOwnerError, outOfRange, TimeoutError } from '../errors.js';
 import { BODY, Cell } from '../memory/cell.js';
 import type { Handle } from '../memory/handle.js';
 import type { LocalState } from '../memory/segment.js';
@@ -9,6 +9,9 @@ import { tryTake } from './core/owned.js';
 import { createLock, DEPTH, type LockOptions, OwnedLock } from './lock.js';
 
 const WORD = BODY;
+
+/** How often its owner may acquire it without a release. */
+const MOST_LEVELS = 0xffffff;
 
 /** Who holds the lock within this thread. The shared word says only which thread. */
 type Holder = object;
@@ -195,7 +198,9 @@ export class RLock extends OwnedLock {
   #again(holder: Holder): boolean {
     if (this.#local.holder !== holder || !this.#mine()) return false;
     const { m, at } = this.cell;
-    m.store(at + DEPTH, m.load(at + DEPTH) + 1);
+    const depth = m.load(at + DEPTH) + 1;
+    if (depth > MOST_LEVELS) throw outOfRange('depth', `at most ${MOST_LEVELS} levels of an RLock`, depth);
+    m.store(at + DEPTH, depth);
     return true;
   }
 

@@ -15,6 +15,7 @@ import {
   dropRead,
   leaveWriting,
   ownReads,
+  READER_WORDS,
   reads,
   type Sharing,
   TakeRead,
@@ -315,7 +316,7 @@ function create(options: LockOptions | undefined): Cell {
   return Cell.create(
     {
       kind: 'rwlock',
-      bytes: (READERS + SLOTS) * 4,
+      bytes: (READERS + SLOTS * READER_WORDS) * 4,
       flags: ownerDiedFlags(onOwnerDied),
       init: () => {},
       differs: (words, at) => policyDiffers(words.load(at) >>> 8, onOwnerDied),

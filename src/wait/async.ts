@@ -1,74 +1,55 @@
 import { afterForkInChild } from '../after-fork.js';
-import { checked, type Reasons } from '../errors.js';
+import { checked, outOfRange } from '../errors.js';
 import type { Cell } from '../memory/cell.js';
 import { native } from '../native.js';
 import type { CheckedWait } from '../options.js';
 import { offAbort, onAbort } from './abort.js';
-import { Line, type Standing } from './line.js';
-import { type Wait, watchedBy } from './wait.js';
+import { Line, type Stand, type Standing } from './line.js';
+import type { Place } from './queue.js';
+import { listen, REASONS, SLEEPING, Sleep, type Sleeper } from './sleep.js';
+import { MOST_WAITS, type Wait } from './wait.js';
 
 /** The longest delay that setTimeout takes; longer ones are taken in pieces. */
 export const LONGEST_TIMER = 0x7fffffff;
 
 /** All that have not ended. */
 const waits = new Set<PendingWait>();
-/** Those whose word a waiter thread sleeps on, by id. */
-const asleep = new Map<number, PendingWait>();
-let lastId = 0;
-let listening = false;
 
 // The parent's waits are the parent's: their promises stay as they are in the child, and none of them takes anything.
 afterForkInChild((rehearsing) => {
   if (rehearsing) return;
   const forgotten = [...waits];
   waits.clear();
-  asleep.clear();
   for (const wait of forgotten) wait.forget();
 });
 
-const SLEEPING = 'waiting in another thread';
-const REASONS: Reasons = {
-  EAGAIN: 'that thread cannot be made: a limit on threads or on memory was reached (RLIMIT_NPROC, RLIMIT_AS, a cgroup)',
-};
-
-function listen(): void {
-  if (listening) return;
-  const result = native().onReady(() => {
-    for (let id = native().nextReady(); id >= 0; id = native().nextReady()) {
-      asleep.get(id)?.woken();
-    }
-  });
-  checked(result, SLEEPING);
-  listening = true;
+function checkRoom(): void {
+  if (waits.size < MOST_WAITS) return;
+  throw outOfRange('async waits of this thread', `at most ${MOST_WAITS} at a time`, waits.size + 1);
 }
 
 /**
  * Makes sure that the next wait of this turn of the event loop can sleep, where its first look already changes something
- * for others. Error: `ERR_FORKLOCK_SYSTEM`.
+ * for others. Errors: `ERR_FORKLOCK_SYSTEM`, `ERR_FORKLOCK_OUT_OF_RANGE`.
  */
 export function prepareWait(): void {
+  checkRoom();
   listen();
   checked(native().makeRoom(), SLEEPING, REASONS);
 }
 
-function newId(): number {
-  do lastId = (lastId + 1) & 0x7fffffff;
-  while (asleep.has(lastId));
-  return lastId;
-}
-
-class PendingWait implements Standing {
+class PendingWait implements Standing, Sleeper {
   readonly #cell: Cell;
   readonly #wait: Wait;
-  readonly #line: Line | undefined;
+  readonly #place: Place<Stand> | undefined;
   readonly #signal: AbortSignal | undefined;
   readonly #resolve: (done: boolean) => void;
   readonly #reject: (reason: unknown) => void;
   readonly #deadline: number;
   #timer: NodeJS.Timeout | undefined;
   #again: NodeJS.Timeout | undefined;
-  /** -1: it does not sleep, but looks, or stands behind one that does. */
-  #id = -1;
+  /** Undefined: it does not sleep, but looks, or stands behind one that does. */
+  #asleep: Sleep | undefined;
   /** Its time is up: its next look is the last. */
   #late = false;
 
@@ -91,20 +72,19 @@ class PendingWait implements Standing {
     waits.add(this);
     if (this.#signal) onAbort(this.#signal, this);
     this.#setTimer();
-    this.#line = wait.line < 0 ? undefined : Line.join(segment.index, wait.line, this);
-    if (this.#line && this.#line.length > 1) return;
+    this.#place = wait.line < 0 ? undefined : Line.join(segment.index, wait.line, this);
+    if (this.#place?.before) return;
     this.#sleep();
   }
 
   /** The waiter thread saw a reason to look again. The final step is taken here, on the JavaScript thread. */
   woken(): void {
-    asleep.delete(this.#id);
-    this.#id = -1;
+    this.#asleep = undefined;
     this.lookAgain();
   }
 
   lookAgain(): void {
-    if (this.#line) this.#line.advance();
+    if (this.#place) this.#place.value.line.advance();
     else this.look();
   }
 
@@ -142,25 +122,20 @@ class PendingWait implements Standing {
     const { again } = this.#wait;
     clearTimeout(this.#again);
     this.#again = again > 0 ? setTimeout(() => this.lookAgain(), again) : undefined;
-    const id = newId();
     try {
-      const watched = watchedBy(this.#wait, this.#cell.segment.index);
-      checked(native().sleepAsync(id, watched), SLEEPING, REASONS);
+      this.#asleep = Sleep.begin(this.#cell.segment.index, this.#wait, this);
     } catch (error) {
       this.#endWith(error);
       return false;
     }
-    asleep.set(id, this);
-    this.#id = id;
     return true;
   }
 
   /** False: it did not sleep. */
   #wake(): boolean {
-    if (this.#id < 0) return false;
-    asleep.delete(this.#id);
-    native().cancelAsync(this.#id);
-    this.#id = -1;
+    if (!this.#asleep) return false;
+    this.#asleep.leave(this);
+    this.#asleep = undefined;
     return true;
   }
 
@@ -177,15 +152,15 @@ class PendingWait implements Standing {
     }
     this.#late = true;
     // Who stands behind others does not pass them, but it may have its turn by what the first one has yet to hear.
-    if (this.#id >= 0 || this.#line?.hasNews) this.lookAgain();
+    if (this.#asleep || this.#place?.value.line.hasNews) this.lookAgain();
     if (waits.has(this)) this.#settle(() => this.#resolve(false));
   };
 
   abort(): void {
     if (!waits.has(this)) return; // the end of another one, by the same signal, was the end of this one too
-    const isFirst = this.#id >= 0;
+    const isFirst = this.#asleep !== undefined;
     this.#giveUp();
-    if (isFirst) this.#line?.advance();
+    if (isFirst) this.#place?.value.line.advance();
   }
 
   #giveUp(): void {
@@ -214,7 +189,7 @@ class PendingWait implements Standing {
     clearTimeout(this.#timer);
     clearTimeout(this.#again);
     waits.delete(this);
-    this.#line?.leave(this);
+    if (this.#place) this.#place.value.line.leave(this.#place);
     if (this.#signal) offAbort(this.#signal, this);
     native().countWait(this.#cell.segment.index, this.#cell.index, -1);
     this.#cell.release();
@@ -225,12 +200,13 @@ class PendingWait implements Standing {
 /**
  * Resolves with true when the wait is done, with false after the timeout; rejects with `signal.reason` on abort.
  * A pending wait keeps the process alive, as a timer does. Rejects with `ERR_FORKLOCK_SYSTEM` when no thread can be made
- * that sleeps for it.
+ * that sleeps for it, and with `ERR_FORKLOCK_OUT_OF_RANGE` when this thread has as many waits as it may.
  */
 export function waitAsync(cell: Cell, wait: Wait, options: CheckedWait): Promise<boolean> {
   try {
     options.signal?.throwIfAborted();
     if (options.timeout <= 0) return Promise.resolve(wait.try());
+    checkRoom();
     const line = wait.line < 0 ? undefined : Line.at(cell.segment.index, wait.line);
     if (!line && wait.step()) return Promise.resolve(true);
     listen();

@@ -1,4 +1,5 @@
 import { afterForkInChild } from '../after-fork.js';
+import { type Place, Queue } from './queue.js';
 
 /** A wait that stands in a line. */
 export interface Standing {
@@ -8,6 +9,14 @@ export interface Standing {
   missed(looks: number): void;
   /** What it sleeps on has changed, and it has not heard of that yet. */
   readonly hasNews: boolean;
+}
+
+/** One wait in a line. */
+export interface Stand {
+  readonly wait: Standing;
+  /** How often a first one had looked in vain when it came. */
+  readonly since: number;
+  readonly line: Line;
 }
 
 const lines = new Map<number, Line>();
@@ -25,8 +34,7 @@ afterForkInChild((rehearsing) => {
  */
 export class Line {
   readonly #key: number;
-  /** With what `#looks` was when they came. */
-  readonly #waits = new Map<Standing, number>();
+  readonly #waits = new Queue<Stand>();
   /** How often a first one has looked in vain. */
   #looks = 0;
 
@@ -40,35 +48,39 @@ export class Line {
   }
 
   /** Puts a wait at the end of its line. */
-  static join(segment: number, word: number, wait: Standing): Line {
+  static join(segment: number, word: number, wait: Standing): Place<Stand> {
     const line = Line.at(segment, word) ?? new Line(keyOf(segment, word));
     if (line.length === 0) lines.set(line.#key, line);
-    line.#waits.set(wait, line.#looks);
-    return line;
+    return line.#waits.push({ wait, since: line.#looks, line });
   }
 
   get length(): number {
-    return this.#waits.size;
+    return this.#waits.length;
   }
 
   /** Whether the first one is about to look. */
   get hasNews(): boolean {
-    for (const first of this.#waits.keys()) return first.hasNews;
-    return false;
+    return this.#waits.first?.value.wait.hasNews ?? false;
   }
 
-  leave(wait: Standing): void {
-    this.#waits.delete(wait);
+  leave(place: Place<Stand>): void {
+    this.#waits.remove(place);
     if (this.length === 0) lines.delete(this.#key);
   }
 
   /** The first one looks; if that was its end the next one does, and so on. (A line may be too long for a recursion.) */
   advance(): void {
-    for (const [wait, since] of this.#waits) {
+    for (let first = this.#waits.first; first; first = this.#waits.first) {
+      const { wait, since } = first.value;
       wait.missed(this.#looks - since);
       if (wait.look()) continue;
       this.#looks++;
       return;
     }
+  }
+
+  /** @internal How many waits stand behind others: the explorer asks. */
+  static behind(): number {
+    return [...lines.values()].reduce((sum, { length }) => sum + length - 1, 0);
   }
 }

@@ -58,6 +58,9 @@ export function watchedBy({ word, expected, members, owner, living }: Wait, segm
   return watched;
 }
 
+/** How many waits one thread may have at a time: a Set of V8 takes no more. */
+export const MOST_WAITS = 0xffffff;
+
 /** Base of the waits over shared memory. */
 export abstract class ParkedWait implements Wait {
   word = 0;

@@ -31,30 +31,33 @@ export interface Change {
 const SOURCE = fileURLToPath(new URL('../../src/', import.meta.url));
 const FILES = ['counting', 'flag', 'meeting', 'owned', 'permits', 'sharing', 'signals'] as const;
 
-function sourceOf(file: string, change: Change | undefined): string {
-  const text = readFileSync(SOURCE + file, 'utf8');
-  if (change?.file !== file) return text;
-  const parts = text.split(change.from);
-  if (parts.length !== 2) {
-    const found = parts.length === 1 ? 'is gone' : `is there ${parts.length - 1} times`;
-    throw new Error(`${file}: the line that the mutant stands for ${found}:\n${change.from}`);
+function sourceOf(file: string, changes: readonly Change[]): string {
+  let text = readFileSync(SOURCE + file, 'utf8');
+  for (const change of changes) {
+    if (change.file !== file) continue;
+    const parts = text.split(change.from);
+    if (parts.length !== 2) {
+      const found = parts.length === 1 ? 'is gone' : `is there ${parts.length - 1} times`;
+      throw new Error(`${file}: the line that the mutant stands for ${found}:\n${change.from}`);
+    }
+    text = parts.join(change.to);
   }
-  return parts.join(change.to);
+  return text;
 }
 
 const compiled = new Map<string, string>();
 
 /** The JavaScript of a file below src/. `target`: before ES2017 there is no async, and promises can be of any class. */
-export function compile(file: string, change: Change | undefined, target = ts.ScriptTarget.ES2022): string {
-  if (change?.file === file) return transpile(file, change, target);
+export function compile(file: string, changes: readonly Change[], target = ts.ScriptTarget.ES2022): string {
+  if (changes.some((change) => change.file === file)) return transpile(file, changes, target);
   const key = `${target} ${file}`;
-  const text = compiled.get(key) ?? transpile(file, undefined, target);
+  const text = compiled.get(key) ?? transpile(file, [], target);
   compiled.set(key, text);
   return text;
 }
 
-function transpile(file: string, change: Change | undefined, target: ts.ScriptTarget): string {
-  const visible = sourceOf(file, change).replace(/(?<!\w)#(?=[a-z])/g, '_');
+function transpile(file: string, changes: readonly Change[], target: ts.ScriptTarget): string {
+  const visible = sourceOf(file, changes).replace(/(?<!\w)#(?=[a-z])/g, '_');
   const { outputText, diagnostics } = ts.transpileModule(visible, {
     fileName: file,
     reportDiagnostics: true,
@@ -74,14 +77,14 @@ const NATIVE = {
   },
 };
 
-export function loadCore(change?: Change): Core {
+export function loadCore(...changes: Change[]): Core {
   const loaded = new Map<string, object>([['native.ts', NATIVE]]);
   const load = (file: string): object => {
     const known = loaded.get(file);
     if (known) return known;
     const exports = {};
     loaded.set(file, exports);
-    const wrapped = `(function (exports, require) {${compile(file, change)}\n})`;
+    const wrapped = `(function (exports, require) {${compile(file, changes)}\n})`;
     const run = runInThisContext(wrapped, { filename: `explored/${file}` }) as Module;
     run(exports, (name) => {
       if (!name.startsWith('.')) throw new Error(`${file} imports ${name}: a core file imports nothing from outside`);
@@ -90,6 +93,7 @@ export function loadCore(change?: Change): Core {
     return exports;
   };
   const core = Object.fromEntries(FILES.map((name) => [name, load(`sync/core/${name}.ts`)]));
-  if (change && !loaded.has(change.file)) throw new Error(`${change.file} is not a file that the core imports`);
+  const other = changes.find(({ file }) => !loaded.has(file));
+  if (other) throw new Error(`${other.file} is not a file that the core imports`);
   return { ...core, words: load('memory/words.ts') } as unknown as Core;
 }

@@ -73,7 +73,10 @@ export class CountModel {
         api.before((s) => {
           s[this.#total]! += n;
         });
-        api.run(() => givePermits(api.m, this.c, n));
+        const given = api.run(() => givePermits(api.m, this.c, n));
+        api.after((s) => {
+          if (!given) s[this.#total]! -= n;
+        });
       }
     };
   }
@@ -151,6 +154,10 @@ export const counting: Suite = {
       build: (core) =>
         counted(core, { permits: 0, takers: times(3, { keeps: true }), givers: [[1, 1], [2]] }, { kills: 1 }),
       bounded: { states: 400_000, walks: 1000 },
+    },
+    {
+      title: 'releases of more permits than there may be',
+      build: (core) => counted(core, { permits: NO_BOUND - 1, takers: [{ keeps: true }], givers: [[1], [2, 1]] }),
     },
     {
       title: 'takers who time out and are aborted, and two releases of one permit',
@@ -308,6 +315,13 @@ export const counting: Suite = {
       from: 'const next = (w & ~RESERVED) | keep;',
       to: 'const next = w | keep;',
       caughtBy: 'three participants who reserve at once share one permit',
+    },
+    {
+      title: 'permits run into the number of the reservation',
+      file: 'sync/core/counting.ts',
+      from: 'if (permitsIn(w) + n > c.bound) return false;',
+      to: '',
+      caughtBy: 'releases of more permits than there may be',
     },
     {
       title: 'reservations have no numbers',

@@ -129,6 +129,10 @@ export const flag: Suite = {
       build: (core) => flagged(core, times(2, {}), times(2, ['set', 'clear', 'set'])),
     },
     {
+      title: 'a waiter, and two sets with a clear right behind each',
+      build: (core) => flagged(core, [{}], [['set', 'clear', 'set', 'clear']]),
+    },
+    {
       title: 'waiters who wait twice, time out and are aborted',
       build: (core) =>
         flagged(core, [{ rounds: 2 }, { timeout: 'ever', abort: true }, {}], [['set', 'clear', 'set']], {
@@ -190,6 +194,13 @@ export const flag: Suite = {
       from: '(((w & EPOCH) + 2) & EPOCH) | SET',
       to: '(w & EPOCH) | SET',
       caughtBy: 'three waiters and a set with a clear right behind it, and one may die',
+    },
+    {
+      title: 'the epoch has one bit',
+      file: 'sync/core/flag.ts',
+      from: 'const EPOCH = 0x7ffffffe;',
+      to: 'const EPOCH = 2;',
+      caughtBy: 'a waiter, and two sets with a clear right behind each',
     },
     {
       title: 'clear forgets the sleepers',

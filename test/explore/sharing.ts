@@ -1,5 +1,5 @@
-import { NEVER_WANTS, type Seat, seatOf, slotsOf, times } from './cast.js';
-import type { Core } from './core.js';
+import { NEVER_WANTS, type Seat, SHORT_TAG, seatOf, slotsOf, times } from './cast.js';
+import type { Change, Core } from './core.js';
 import { type Api, type Body, Violation, type WaitOptions } from './program.js';
 import type { Suite } from './suite.js';
 import { isGoneIn, nameOf, namesLiving, peek, Room } from './words.js';
@@ -14,7 +14,16 @@ export interface UserPlan extends WaitOptions, Seat {
   rounds?: number;
   /** Begins with a try, as both sides' acquire do. */
   fast?: boolean;
+  /** How often it reads at a time; the last one is refused. */
+  nested?: number;
 }
+
+/** At most two reads of a thread at a time. */
+const FEW_READS: Change = {
+  file: 'sync/core/sharing.ts',
+  from: 'export const MOST_READS = 0xffffff;',
+  to: 'export const MOST_READS = 2;',
+};
 
 export class SharingModel {
   readonly s: Sharing;
@@ -34,7 +43,7 @@ export class SharingModel {
       turn: room.word('turn'),
       drain: room.word('drain'),
       inside: room.word('inside'),
-      readers: room.table('reads', room.slots),
+      readers: room.table('reads', room.slots * core.sharing.READER_WORDS),
     };
     this.#reading = room.word('(reading)');
     this.#writing = room.word('(writing)');
@@ -58,7 +67,29 @@ export class SharingModel {
       if (api.wait(make, plan, (_, how) => how) !== 'done') return;
     }
     api.after((state) => this.reads(state, api.index));
+    for (let i = 1; i < (plan.nested ?? 1); i++) this.#readAgain(api, i + 1 === plan.nested);
     this.#leaveReading(api);
+    for (let i = 2; i < (plan.nested ?? 1); i++) api.run(() => this.#core.sharing.dropRead(m, this.s));
+  }
+
+  /** While it reads. One too many must be refused, and change nothing. */
+  #readAgain(api: Api, tooMany: boolean): void {
+    const { m } = api;
+    const { tryRead, TakeRead } = this.#core.sharing;
+    if (!tooMany) {
+      if (!api.run(() => tryRead(m, this.s))) throw new Violation('there was no room for another read');
+      return;
+    }
+    if (api.run(() => tryRead(m, this.s))) throw new Violation('a read more than there may be');
+    const make = () => new TakeRead(m, this.s, NEVER_WANTS, true);
+    let how: unknown;
+    try {
+      how = api.wait(make, {}, () => 'done');
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      how = api.run(() => 'refused'); // from here on this is what the wait has given
+    }
+    if (how !== 'refused') throw new Violation('a read more than there may be');
   }
 
   #leaveReading(api: Api): void {
@@ -140,7 +171,12 @@ function shared(core: Core, users: UserPlan[], rest: Partial<Scenario> = {}): Sc
   return {
     room,
     participants,
-    writers: new Map(times(room.slots, 0).map((_, slot) => [model.s.readers + slot, slot])),
+    writers: new Map(
+      times(room.slots * core.sharing.READER_WORDS, 0).map((_, i) => [
+        model.s.readers + i,
+        Math.floor(i / core.sharing.READER_WORDS),
+      ]),
+    ),
     died: (state, index) => {
       const { slot, joins } = participants[index]!;
       model.died(state, index, state[model.s.inside] === nameOf(slot, joins ? 2 : 1));
@@ -224,6 +260,20 @@ export const sharing: Suite = {
       build: (core) => shared(core, [READ, WRITE, { does: 'read', slot: 0, joins: true, rounds: 0 }], { kills: 1 }),
     },
     {
+      title: 'a reader that dies, a writer, and a newcomer in its slot after 4,095 others',
+      build: (core) =>
+        shared(core, [READ, WRITE, { does: 'read', slot: 0, joins: true, rounds: 0, others: SHORT_TAG }], { kills: 1 }),
+    },
+    {
+      title: 'a reader, a writer, and a newcomer that reads in the slot of one that died',
+      build: (core) => shared(core, [READ, WRITE, { does: 'read', slot: 0, joins: true, fast: true }], { kills: 1 }),
+    },
+    {
+      title: 'one that reads as often as it may, and a writer',
+      build: (core) => shared(core, [{ does: 'read', nested: 3, fast: true }, WRITE]),
+      narrow: [FEW_READS],
+    },
+    {
       title: 'a writer that becomes a reader, and writers who reserve, and one may die',
       build: (core) =>
         shared(core, [{ does: 'downgrade' }, { does: 'write', patience: 0 }, { does: 'read', patience: 0 }], {
@@ -240,12 +290,9 @@ export const sharing: Suite = {
     {
       title: `a reader looks at the writers' word before it raises its own`,
       file: 'sync/core/sharing.ts',
-      from: `  addRead(m, s);
+      from: `  if (!addRead(m, s)) return false;
   if (m.load(s.word) === 0) return true;`,
-      to: `  if (m.load(s.word) === 0) {
-    addRead(m, s);
-    return true;
-  }
+      to: `  if (m.load(s.word) === 0) return addRead(m, s);
   addRead(m, s);`,
       caughtBy: 'a reader and a writer, two rounds each, who try first',
     },
@@ -286,8 +333,8 @@ export const sharing: Suite = {
     {
       title: 'dead readers are counted',
       file: 'sync/core/sharing.ts',
-      from: 'if ((w & COUNT) === 0 || isGone(m.load(m.aliveAt(slot)))) return 0;',
-      to: 'if ((w & COUNT) === 0) return 0;',
+      from: 'if (reads <= 0 || isGone(m.load(m.aliveAt(slot)))) return 0;',
+      to: 'if (reads <= 0) return 0;',
       caughtBy: 'two readers and a writer, and one may die',
     },
     {
@@ -301,7 +348,7 @@ export const sharing: Suite = {
     {
       title: `a downgrade frees the writers' word first`,
       file: 'sync/core/sharing.ts',
-      from: `  addRead(m, s);
+      from: `  if (!addRead(m, s)) throw tooMany();
   leaveWriting(m, s, repaired);`,
       to: `  leaveWriting(m, s, repaired);
   addRead(m, s);`,
@@ -324,9 +371,37 @@ export const sharing: Suite = {
     {
       title: 'a reader is counted for who has its slot now',
       file: 'sync/core/sharing.ts',
-      from: 'return (m.load(m.generationAt(slot)) & 0xfff) << 20 === (w & ~COUNT) ? w & COUNT : 0;',
-      to: 'return w & COUNT;',
+      from: 'return name === nameOf(slot, m.load(m.generationAt(slot))) ? reads : 0;',
+      to: 'return reads;',
       caughtBy: 'a writer, a reader, and a newcomer that wants nothing, in the slot of one that died',
+    },
+    {
+      title: 'the name of a reader has 12 bits of its generation',
+      file: 'sync/core/sharing.ts',
+      from: 'return name === nameOf(slot, m.load(m.generationAt(slot))) ? reads : 0;',
+      to: 'return ((name ^ nameOf(slot, m.load(m.generationAt(slot)))) & 0x7fffff) === 0 ? reads : 0;',
+      caughtBy: 'a reader that dies, a writer, and a newcomer in its slot after 4,095 others',
+    },
+    {
+      title: 'a newcomer begins with the reads of who had its slot',
+      file: 'sync/core/sharing.ts',
+      from: 'm.store(at + READS, 0); // of who had the slot: not to be taken for its own',
+      to: 'reads = m.load(at + READS);',
+      caughtBy: 'a reader, a writer, and a newcomer that reads in the slot of one that died',
+    },
+    {
+      title: 'the count of reads has no end',
+      file: 'sync/core/sharing.ts',
+      from: 'if (reads >= MOST_READS) return false;',
+      to: '',
+      caughtBy: 'one that reads as often as it may, and a writer',
+    },
+    {
+      title: `who reads as often as it may takes the writers' word to read once more`,
+      file: 'sync/core/sharing.ts',
+      from: 'if (ownReads(this.#m, this.#s) < MOST_READS) return;',
+      to: 'return;',
+      caughtBy: 'one that reads as often as it may, and a writer',
     },
   ],
 };

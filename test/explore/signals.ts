@@ -1,5 +1,5 @@
-import { type Seat, seatOf, slotsOf, times } from './cast.js';
-import type { Core } from './core.js';
+import { type Seat, SHORT_TAG, seatOf, slotsOf, times } from './cast.js';
+import type { Change, Core } from './core.js';
 import { LockModel, type OwnedWord } from './owned.js';
 import { type Api, type Body, Violation, type WaitOptions } from './program.js';
 import type { Suite } from './suite.js';
@@ -212,6 +212,13 @@ function signalled(core: Core, { waiters, notifiers }: Cast, rest: Partial<Scena
   };
 }
 
+/** Two are chosen one by one, and more not. */
+const FEW_ARE_MANY: Change = {
+  file: 'sync/core/signals.ts',
+  from: 'const MANY = 1000;',
+  to: 'const MANY = 2;',
+};
+
 export const signals: Suite = {
   name: 'signals (Condition)',
   stories: [
@@ -266,6 +273,22 @@ export const signals: Suite = {
       build: (core) =>
         signalled(core, { waiters: [{}, {}, { slot: 0, joins: true, rounds: 0 }], notifiers: [[1]] }, { kills: 1 }),
       bounded: { states: 150_000, walks: 1000 },
+    },
+    {
+      title: 'two waiters and a notification, and a newcomer in the slot of one that died, after 4,095 others',
+      build: (core) =>
+        signalled(
+          core,
+          { waiters: [{}, {}, { slot: 0, joins: true, rounds: 0, others: SHORT_TAG }], notifiers: [[1]] },
+          { kills: 1 },
+        ),
+      bounded: { states: 150_000, walks: 1000 },
+    },
+    {
+      title: 'three waiters and a notification of two, which are many',
+      build: (core) => signalled(core, { waiters: times(3, {}), notifiers: [[2]] }),
+      bounded: { states: 150_000, walks: 1000 },
+      narrow: [FEW_ARE_MANY],
     },
     {
       title: 'two waiters and a notification, and a newcomer in the slot of one that died, and two may die',
@@ -339,9 +362,23 @@ export const signals: Suite = {
     {
       title: 'a notification stays with who has the slot now',
       file: 'sync/core/signals.ts',
-      from: 'return !isGone(alive) && m.load(at + TAG) === tagOf(m.load(m.generationAt(slot)));',
+      from: 'return !isGone(alive) && m.load(at + WHO) === nameOf(slot, m.load(m.generationAt(slot)));',
       to: 'return !isGone(alive);',
       caughtBy: 'two waiters and a notification, and a newcomer that wants nothing, in the slot of one that died',
+    },
+    {
+      title: 'the name of a waiter has 12 bits of its generation',
+      file: 'sync/core/signals.ts',
+      from: 'm.load(at + WHO) === nameOf(slot, m.load(m.generationAt(slot)));',
+      to: '((m.load(at + WHO) ^ nameOf(slot, m.load(m.generationAt(slot)))) & 0x7fffff) === 0;',
+      caughtBy: 'two waiters and a notification, and a newcomer in the slot of one that died, after 4,095 others',
+    },
+    {
+      title: 'a participant is notified more often than it waits',
+      file: 'sync/core/signals.ts',
+      from: 'Math.min(waitsAt(m, at), 1 + Math.floor(left / MANY))',
+      to: '1 + Math.floor(left / MANY)',
+      caughtBy: 'three waiters and a notification of two, which are many',
     },
   ],
 };

@@ -17,6 +17,8 @@ export interface Story {
    * EXPLORE=full as many states as there is memory for). The others are exhausted; it is a failure if they can't be.
    */
   bounded?: { states: number; walks: number };
+  /** Limits made so low that the story comes to them. */
+  narrow?: readonly Change[];
 }
 
 /** A bug on purpose, and the story in which the explorer must find it. */
@@ -52,7 +54,7 @@ export function tell({ build, bounded }: Story, core: Core, seed = SEED): Report
 export function hunt(mutant: Mutant, stories: readonly Story[]): Report {
   const story = stories.find(({ title }) => title === mutant.caughtBy);
   if (!story) throw new Error(`there is no story '${mutant.caughtBy}'`);
-  return tell(story, loadCore(mutant), 1); // one and the same seed, so that to find it is not a matter of luck
+  return tell(story, loadCore(mutant, ...(story.narrow ?? [])), 1); // one and the same seed, so that to find it is not a matter of luck
 }
 
 export function summary({ states, exhausted, walks, seed, ms, wrong }: Report): string {

@@ -72,7 +72,7 @@ export function namesLiving(state: readonly number[], at: number): boolean {
 }
 
 /** The registration of native/participant.cc, in its order, and then the body. */
-export function joining(slot: number, tid: number, body: Body, stops = false): Body {
+export function joining(slot: number, tid: number, body: Body, stops = false, others = 0): Body {
   return (api) => {
     const { m } = api;
     const bit = api.run(() => {
@@ -80,7 +80,7 @@ export function joining(slot: number, tid: number, body: Body, stops = false): B
       return m.load(aliveAt(slot)) & WAITERS;
     });
     api.before((state) => {
-      state[generationAt(slot)]!++; // in the same instant: native/robust_list.cc
+      state[generationAt(slot)]! += 1 + others; // in the same instant: native/robust_list.cc
     });
     api.run(() => m.store(aliveAt(slot), tid | bit));
     if (stops) return;

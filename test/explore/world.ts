@@ -34,6 +34,8 @@ export interface Participant {
   body: Body;
   /** Registers first: in the slot of one that has died, or in one that was never used. */
   joins?: boolean;
+  /** How many have come to the slot, and gone again, before it joins. */
+  others?: number;
   /** Is stopped for ever when it has taken the slot, and has not said so. */
   stops?: boolean;
   /** Whether it may begin yet. */
@@ -135,8 +137,8 @@ export class World {
 
   #place(index: number, first: readonly number[]): Place {
     const { participants, kills = 0 } = this.#scenario;
-    const { slot, joins } = participants[index]!;
-    const generation = joins ? first[generationAt(slot)]! + 1 : 1;
+    const { slot, joins, others = 0 } = participants[index]!;
+    const generation = joins ? first[generationAt(slot)]! + 1 + others : 1;
     const fixed = new Set<number>();
     if (!this.#hasJoiners) {
       fixed.add(HIGH_AT).add(MEMBERS_AT);
@@ -161,9 +163,9 @@ export class World {
     };
   }
 
-  #bodyOf({ slot, body, joins, stops }: Participant, index: number): Body {
+  #bodyOf({ slot, body, joins, stops, others }: Participant, index: number): Body {
     if (!joins) return body;
-    return joining(slot, this.#tids[index]!, body, stops);
+    return joining(slot, this.#tids[index]!, body, stops, others);
   }
 
   #pointAt(state: readonly number[], index: number): Point {

@@ -12,7 +12,7 @@
 namespace forklock::test {
 namespace {
 
-uint64_t rows_of(int32_t type, uint64_t heap) { return (type == kArena ? heap / kCell : kSingleCells) * 2 * kSlots; }
+uint64_t rows_of(int32_t type, uint64_t heap) { return (type == kArena ? heap / kCell : kSingleCells) * sizeof(int32_t) * kSlots; }
 
 // Numbers at which a check may be wrong by one, or overflow.
 int32_t odd_number(Random* random) {
@@ -45,7 +45,7 @@ void use(Segment* segment, Random* random, uint8_t* page) {
   CHECK(segment->high() <= kSlots);
   for (uint32_t i = 0; i < segment->high(); i++) {
     is_gone(alive_word(segment, i)->load());
-    std::atomic<int16_t>* row = segment->row(i);
+    std::atomic<int32_t>* row = segment->row(i);
     CHECK(reinterpret_cast<uint8_t*>(row + segment->row_cells()) <= end);
     for (uint32_t cell = 0; cell < segment->row_cells(); cell += 1 + segment->row_cells() / 3) row[cell].load();
   }
@@ -53,7 +53,7 @@ void use(Segment* segment, Random* random, uint8_t* page) {
   CHECK(slot >= 0 || slot == -EUSERS || slot == -ENOSPC);
   if (slot < 0) return;
   CHECK(static_cast<uint32_t>(slot) < kSlots);
-  std::atomic<int16_t>* row = segment->row(static_cast<uint32_t>(slot));
+  std::atomic<int32_t>* row = segment->row(static_cast<uint32_t>(slot));
   for (uint32_t cell = 0; cell < segment->row_cells(); cell++) CHECK_EQUAL(row[cell].load(), 0);
   leave(segment, static_cast<uint32_t>(slot));
 }

@@ -274,6 +274,28 @@ void every_slot() {
   drop_user(segment);
 }
 
+// A name has 20 bits of a slot's generation. A slot that has used them up is left alone as long as there is another one.
+void every_name() {
+  Segment* segment = fresh_segment();
+  generation_word(segment, 0)->store(static_cast<int32_t>(kNames - kSlots) - 1);
+  CHECK_EQUAL(join(segment), 0);
+  CHECK_EQUAL(name_of(segment, 0), 1 | (kNames - kSlots) << 11);
+  leave(segment, 0);
+  CHECK_EQUAL(join(segment), 1);
+  CHECK_EQUAL(join(segment), 2);
+  leave(segment, 1);
+  leave(segment, 2);
+  for (uint32_t i = 0; i < kSlots; i++) generation_word(segment, i)->store(static_cast<int32_t>(kNames));
+  CHECK_EQUAL(join(segment), 0);
+  CHECK_EQUAL(segment->high(), kSlots);
+  CHECK_EQUAL(name_of(segment, 0), 1);
+  leave(segment, 0);
+  CHECK_EQUAL(join(segment), 0);
+  CHECK_EQUAL(name_of(segment, 0), 1 | 1 << 11);
+  leave(segment, 0);
+  drop_user(segment);
+}
+
 // A fork's child takes over what its parent has open, under a slot of its own.
 void forked_participant() {
   Segment* segment = fresh_segment();
@@ -357,6 +379,7 @@ void participants(const Options& options) {
   threads_of_one_process(options, options.seconds / 4);
   if (!kThreadsOnly) {
     every_slot();
+    every_name();
     lives_and_deaths(options, options.seconds / 4);
     random_kills(options, options.seconds / 4);
   }

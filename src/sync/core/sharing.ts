@@ -1,13 +1,14 @@
-import { digestOfLiving, EVERYONE, generationOf, highOf, isGone, type Memory, slotOf } from '../../memory/words.js';
+import { outOfRange } from '../../errors.js';
+import { digestOfLiving, EVERYONE, highOf, isGone, type Memory, nameOf, slotOf } from '../../memory/words.js';
 import { ParkedWait } from '../../wait/wait.js';
 import { giveBackToSleepers, type OwnedWord, SLEEPERS, Take } from './owned.js';
 
 /**
  * Readers and writers. The writing side is an owned word (owned.ts). Readers are not counted in one place: each
- * participant has a word of its own in `readers` (12 bits of its slot's generation, 20 bits of count), which only its
- * own thread writes. So readers do not disturb each other, and those of the dead are simply not counted.
+ * participant has a record of two words in `readers`, its name and how often it reads, which only its own thread writes.
+ * So readers do not disturb each other, and those of the dead are simply not counted.
  *
- *   read:  raise the own word, then look at the writers' word: free → reading; else lower the own word again and wait
+ *   read:  raise the own count, then look at the writers' word: free → reading; else lower the own count again and wait
  *   write: take the writers' word, then wait until no living participant reads
  *
  * One of the two sees the other (Dekker's handshake; it needs sequential consistency). A writer that waits holds
@@ -19,26 +20,45 @@ export interface Sharing extends OwnedWord {
   drain: number;
   /** Word with the name of the writer that has the data, as opposed to one that still waits for readers. */
   inside: number;
-  /** First word of the table of slots. */
+  /** First word of the table of records. */
   readers: number;
 }
 
-const COUNT = 0xfffff;
-const tagOf = (name: number): number => (generationOf(name) & 0xfff) << 20;
+export const READER_WORDS = 2;
+const WHO = 0;
+const READS = 1;
+
+/** Of one participant at a time. */
+export const MOST_READS = 0xffffff;
+
+const recordAt = (s: Sharing, slot: number): number => s.readers + slot * READER_WORDS;
 
 /** How often this participant reads. */
 export function ownReads(m: Memory, s: Sharing): number {
-  const w = m.load(s.readers + slotOf(m.me));
-  return (w & ~COUNT) === tagOf(m.me) ? w & COUNT : 0;
+  const at = recordAt(s, slotOf(m.me));
+  return m.load(at + WHO) === m.me ? Math.max(0, m.load(at + READS)) : 0;
 }
 
-function addRead(m: Memory, s: Sharing): void {
-  m.store(s.readers + slotOf(m.me), tagOf(m.me) | (ownReads(m, s) + 1));
+const tooMany = (): RangeError => outOfRange('reads of this thread', `at most ${MOST_READS} at a time`, MOST_READS + 1);
+
+/** False: it reads as often as it may, and nothing has changed. */
+function addRead(m: Memory, s: Sharing): boolean {
+  const at = recordAt(s, slotOf(m.me));
+  let reads = 0;
+  if (m.load(at + WHO) === m.me) {
+    reads = Math.max(0, m.load(at + READS));
+    if (reads >= MOST_READS) return false;
+  } else {
+    m.store(at + READS, 0); // of who had the slot: not to be taken for its own
+    m.store(at + WHO, m.me);
+  }
+  m.store(at + READS, reads + 1);
+  return true;
 }
 
-/** Lowers the own word, and wakes a writer that waits for it. */
+/** Lowers the own count, and wakes a writer that waits for it. */
 export function dropRead(m: Memory, s: Sharing): void {
-  m.store(s.readers + slotOf(m.me), tagOf(m.me) | (ownReads(m, s) - 1));
+  m.store(recordAt(s, slotOf(m.me)) + READS, ownReads(m, s) - 1);
   if (m.load(s.word) === 0) return;
   m.add(s.drain, 1);
   m.wake(s.drain, EVERYONE);
@@ -46,9 +66,11 @@ export function dropRead(m: Memory, s: Sharing): void {
 
 /** How often the participant in a slot reads, if it lives. */
 function readsOf(m: Memory, s: Sharing, slot: number): number {
-  const w = m.load(s.readers + slot);
-  if ((w & COUNT) === 0 || isGone(m.load(m.aliveAt(slot)))) return 0;
-  return (m.load(m.generationAt(slot)) & 0xfff) << 20 === (w & ~COUNT) ? w & COUNT : 0;
+  const at = recordAt(s, slot);
+  const name = m.load(at + WHO); // before the count: that of who had the slot goes before a newcomer's name comes
+  const reads = Math.min(m.load(at + READS), MOST_READS);
+  if (reads <= 0 || isGone(m.load(m.aliveAt(slot)))) return 0;
+  return name === nameOf(slot, m.load(m.generationAt(slot))) ? reads : 0;
 }
 
 /** Living participants' reads. */
@@ -66,8 +88,9 @@ function someReader(m: Memory, s: Sharing): number {
   return -1;
 }
 
+/** False also if it reads as often as it may: then a wait says so. */
 export function tryRead(m: Memory, s: Sharing): boolean {
-  addRead(m, s);
+  if (!addRead(m, s)) return false;
   if (m.load(s.word) === 0) return true;
   dropRead(m, s);
   return false;
@@ -97,6 +120,7 @@ export class TakeRead extends ParkedWait {
   override try(): boolean {
     const m = this.#m;
     const s = this.#s;
+    this.#checkRoom();
     if (tryRead(m, s)) return true;
     if (!this.#take.try()) return false;
     if (this.#take.owns) downgrade(m, s, false);
@@ -106,6 +130,7 @@ export class TakeRead extends ParkedWait {
   step(): boolean {
     const m = this.#m;
     const s = this.#s;
+    this.#checkRoom();
     if (m.load(s.word) === 0 && tryRead(m, s)) {
       this.#take.leave();
       return true;
@@ -121,6 +146,13 @@ export class TakeRead extends ParkedWait {
     return false;
   }
 
+  /** Before the writers' word is taken: who has it can always become a reader then. */
+  #checkRoom(): void {
+    if (ownReads(this.#m, this.#s) < MOST_READS) return;
+    this.#take.leave();
+    throw tooMany();
+  }
+
   leave(): boolean {
     return this.#take.leave();
   }
@@ -128,7 +160,7 @@ export class TakeRead extends ParkedWait {
 
 /** From writer to reader, with no writer in between. */
 export function downgrade(m: Memory, s: Sharing, repaired: boolean): void {
-  addRead(m, s);
+  if (!addRead(m, s)) throw tooMany();
   leaveWriting(m, s, repaired);
 }
 
@@ -191,6 +223,11 @@ export class TakeWrite extends ParkedWait {
     super();
     this.#take = new Take(m, s, patience, steal);
     this.#drain = new Drain(m, s);
+    this.word = this.line = s.word;
+  }
+
+  override missed(looks: number): void {
+    this.#take.missed(looks);
   }
 
   get deadOwner(): number {

@@ -1,5 +1,5 @@
-import { digestOfLiving, EVERYONE, generationOf, highOf, isGone, type Memory, slotOf } from '../../memory/words.js';
-import { ParkedWait } from '../../wait/wait.js';
+import { digestOfLiving, EVERYONE, highOf, isGone, type Memory, nameOf, slotOf } from '../../memory/words.js';
+import { MOST_WAITS, ParkedWait } from '../../wait/wait.js';
 
 /**
  * The waiters of a condition. All of this changes only under the condition's lock, which is itself safe against the
@@ -7,7 +7,7 @@ import { ParkedWait } from '../../wait/wait.js';
  *
  * Each participant has a record of five words:
  *
- *   tag       generation of its slot + 1: a record with another tag belongs to a participant of former days
+ *   who       its name: a record with another name is of somebody of former days
  *   waiting   its waits that have not ended
  *   granted   notifications for them that none has used yet
  *   ticket    when its longest wait without a notification began
@@ -24,23 +24,20 @@ export interface Signals {
 }
 
 export const RECORD_WORDS = 5;
-const TAG = 0;
+const WHO = 0;
 const WAITING = 1;
 const GRANTED = 2;
 const TICKET = 3;
 const SIGNAL = 4;
 
-/** More waits than one participant has at once: the rows of native/layout.h count no further. */
-const MOST = 0x7fff;
-/** What is worth choosing the oldest one by one. Of a dead participant more than that go to everybody. */
+/** What is worth choosing the oldest one by one. Of more than that, a thousandth at a time goes to one participant. */
 const MANY = 1000;
 
 const recordAt = (c: Signals, slot: number): number => c.records + slot * RECORD_WORDS;
-const tagOf = (generation: number): number => (generation & 0xfffff) + 1;
 
 function isCurrent(m: Memory, at: number, slot: number): boolean {
   const alive = m.load(m.aliveAt(slot));
-  return !isGone(alive) && m.load(at + TAG) === tagOf(m.load(m.generationAt(slot)));
+  return !isGone(alive) && m.load(at + WHO) === nameOf(slot, m.load(m.generationAt(slot)));
 }
 
 /** Begins a wait; the caller has the lock. Returns the ticket. */
@@ -48,11 +45,10 @@ export function enter(m: Memory, c: Signals): number {
   const slot = slotOf(m.me);
   const at = recordAt(c, slot);
   passOnOfDead(m, c);
-  const tag = tagOf(generationOf(m.me));
-  if (m.load(at + TAG) !== tag) {
+  if (m.load(at + WHO) !== m.me) {
     m.store(at + WAITING, 0);
     m.store(at + GRANTED, 0);
-    m.store(at + TAG, tag);
+    m.store(at + WHO, m.me);
   }
   const ticket = m.add(c.tickets, 1);
   if (m.load(at + WAITING) === m.load(at + GRANTED)) m.store(at + TICKET, ticket);
@@ -95,15 +91,16 @@ export function notify(m: Memory, c: Signals, n: number): number {
 
 function grant(m: Memory, c: Signals, n: number): number {
   if (n >= MANY && n >= waits(m, c)) return grantAll(m, c);
-  let granted = 0;
-  while (granted < n) {
+  let left = n;
+  while (left > 0) {
     const at = oldestWaiting(m, c);
     if (at < 0) break;
     // Its next oldest wait is not known here; it is younger than this one, and says its ticket when it looks.
-    tell(m, at, 1);
-    granted++;
+    const told = Math.max(1, Math.min(waitsAt(m, at), 1 + Math.floor(left / MANY)));
+    tell(m, at, told);
+    left -= told;
   }
-  return granted;
+  return n - left;
 }
 
 function tell(m: Memory, at: number, n: number): void {
@@ -116,7 +113,7 @@ function tell(m: Memory, at: number, n: number): void {
 
 /** Waits of a record that nobody has notified. What it says is input: a loop is never as long as that. */
 function waitsAt(m: Memory, at: number): number {
-  return Math.max(0, Math.min(MOST, m.load(at + WAITING) - m.load(at + GRANTED)));
+  return Math.max(0, Math.min(MOST_WAITS, m.load(at + WAITING) - m.load(at + GRANTED)));
 }
 
 function waits(m: Memory, c: Signals): number {
@@ -172,8 +169,7 @@ function strandedAt(m: Memory, c: Signals): number {
  */
 function passOnOfDead(m: Memory, c: Signals): void {
   for (let at = strandedAt(m, c); at >= 0; at = strandedAt(m, c)) {
-    const left = Math.min(m.load(at + GRANTED), m.load(at + WAITING));
-    const unused = left < MANY ? left : EVERYONE;
+    const unused = Math.min(m.load(at + GRANTED), m.load(at + WAITING), MOST_WAITS);
     grant(m, c, unused);
     m.store(at + WAITING, 0);
     m.store(at + GRANTED, 0);

@@ -33,7 +33,6 @@ function counted(core: Core, cast: Cast, rest: Partial<AsyncScenario> = {}): Asy
     room,
     objects: [{ at, words: 16 }],
     setUp: open,
-    inLine: true,
     ...playing(threads, task, [
       ...takers.map((plan) => model.taker(plan)),
       ...givers.map((amounts) => model.giver(...amounts)),

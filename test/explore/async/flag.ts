@@ -1,7 +1,7 @@
-import type { Core } from '../core.js';
+import type { Change, Core } from '../core.js';
 import { type Does, FlagModel } from '../flag.js';
 import { Room } from '../words.js';
-import type { Task } from './js-thread.js';
+import type { JsThread, Task } from './js-thread.js';
 import { ABORTED_WAIT_STAYS } from './mutants.js';
 import type { AsyncSuite } from './suite.js';
 import { type AsyncPlan, opening, playing, waiting } from './tasks.js';
@@ -13,7 +13,17 @@ interface TaskPlan extends AsyncPlan {
   closes?: boolean;
   /** Sets and clears instead of waiting. */
   does?: Does[];
+  /** It may be one wait more than there may be. */
+  refused?: boolean;
 }
+
+/** At most so many waits of a thread at a time. */
+const FEW = 2;
+const FEW_WAITS: Change = {
+  file: 'wait/wait.ts',
+  from: 'export const MOST_WAITS = 0xffffff;',
+  to: `export const MOST_WAITS = ${FEW};`,
+};
 
 function flagged(
   core: Core,
@@ -25,6 +35,11 @@ function flagged(
   const at = room.object('event', 16);
   const model = new FlagModel(core, room, setters.length + threads.flat().length, at + 2);
   const open = opening((thread) => new thread.classes.Event());
+  const refuse = (thread: JsThread, error: unknown): false => {
+    if ((error as { code?: string }).code !== 'ERR_FORKLOCK_OUT_OF_RANGE') throw error;
+    if (thread.waits < FEW) thread.world.fail('a wait was refused, and there was room');
+    return false;
+  };
   const task = (plan: TaskPlan): Task =>
     function* (thread, index) {
       const event = open(thread);
@@ -40,7 +55,14 @@ function flagged(
       if (plan.does) return;
       for (let round = 0; round < (plan.rounds ?? 1); round++) {
         const outcome = yield* waiting(thread, index, plan, (options) => {
+          const before = thread.waits;
           const promise = event.waitAsync(options);
+          if (thread.waits > FEW && plan.refused) thread.world.fail('a wait more than there may be');
+          if (thread.waits === before && plan.refused)
+            return promise.then(
+              (value) => value,
+              (error) => refuse(thread, error),
+            );
           // From here on a set reaches it, whatever its waiter has heard of yet.
           if (!event.isSet) thread.note((s) => model.waits(s, index));
           if (plan.closes) event.close();
@@ -94,6 +116,12 @@ export const asyncFlag: AsyncSuite = {
         ),
     },
     {
+      title: 'three tasks of one thread, of whom two may wait at a time, and one that sets',
+      build: (core) =>
+        flagged(core, [[{ refused: true }, { refused: true, abort: true }, { refused: true }]], [['set']]),
+      narrow: [FEW_WAITS],
+    },
+    {
       title: 'a task that closes its event while it waits',
       build: (core) => flagged(core, [[{ closes: true, abort: true, timeout: true }]], [['set']]),
     },
@@ -115,11 +143,32 @@ export const asyncFlag: AsyncSuite = {
     },
     {
       title: 'a cancelled wait that was reported is taken for one that still waits',
-      file: 'wait/async.ts',
-      from: `    asleep.delete(this.#id);
+      file: 'wait/sleep.ts',
+      from: `    this.#forget();
     native().cancelAsync(this.#id);`,
       to: '    native().cancelAsync(this.#id);',
       caughtBy: 'a task that closes its event while it waits',
+    },
+    {
+      title: 'there is no end of waits',
+      file: 'wait/async.ts',
+      from: 'if (waits.size < MOST_WAITS) return;',
+      to: 'if (waits.size < 2 * MOST_WAITS) return;',
+      caughtBy: 'three tasks of one thread, of whom two may wait at a time, and one that sets',
+    },
+    {
+      title: 'of those who share a sleep one is woken',
+      file: 'wait/sleep.ts',
+      from: 'for (const sleeper of woken) sleeper.woken();',
+      to: 'woken[0]?.woken();',
+      caughtBy: 'tasks of two threads, and a set with a clear right behind it',
+    },
+    {
+      title: 'who leaves a sleep that others share ends it',
+      file: 'wait/sleep.ts',
+      from: 'if (!this.#sleepers.delete(sleeper) || this.#sleepers.size > 0) return;',
+      to: 'this.#sleepers.delete(sleeper);',
+      caughtBy: 'three tasks of one thread, of whom two may wait at a time, and one that sets',
     },
     { ...ABORTED_WAIT_STAYS, caughtBy: 'a task that closes its event while it waits' },
   ],

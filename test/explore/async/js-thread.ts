@@ -159,9 +159,16 @@ export class JsThread {
     return [...this.#waits.values()].reduce((sum, n) => sum + n, 0);
   }
 
-  /** How many of its waits must sleep, where none can go on: each, or the first one for each object. */
-  sleepers(inLine: boolean): number {
-    return inLine ? this.#waits.size : this.waits;
+  /** Waits that must sleep, where none can go on: all that do not stand behind another one. */
+  get standing(): number {
+    const { Line } = this.#realm.load('wait/line.ts') as typeof import('../../../src/wait/line.js');
+    return this.waits - Line.behind();
+  }
+
+  /** Waits that its waiter sleeps for. */
+  get sleepers(): number {
+    const { Sleep } = this.#realm.load('wait/sleep.ts') as typeof import('../../../src/wait/sleep.js');
+    return this.waiter.entries.reduce((sum, { id }) => sum + Sleep.sleepersOf(id), 0);
   }
 
   /** What a thread that is done must not have left behind. */

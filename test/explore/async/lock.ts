@@ -66,7 +66,6 @@ function locked(
     objects: [{ at, words: 16 }],
     setUp: (thread) => void open(thread).handle, // the memory of what is closed is not given back: others have it
     ...playing(threads, task, users),
-    inLine: true,
     died: (state, index) => model.died(state, index),
     final: (state) => model.final(state),
     ...rest,

@@ -33,7 +33,7 @@ function meet(core: Core, cast: Cast, rest: Partial<AsyncScenario> = {}): AsyncS
   const room = new Room(threads.length + blocked.length);
   const words = 32;
   const at = room.object('barrier', words);
-  const model = new MeetingModel(core, room, parties, { state: at + 2, outcomes: at + 3, present: at + 16, parties });
+  const model = new MeetingModel(core, room, parties, { state: at + 2, records: at + 16, parties });
   /** Whether anybody got through, or found it broken, in a scenario of one round. */
   const outcome = room.word('(outcome)');
   const once = threads.flat().every(({ rounds = 1, resets }) => rounds === 1 && !resets);
@@ -76,7 +76,7 @@ function meet(core: Core, cast: Cast, rest: Partial<AsyncScenario> = {}): AsyncS
         });
       }
     };
-  const others = blocked.map((plan) => model.party(plan));
+  const others = blocked.map((plan, i) => model.party(plan, threads.length + i));
   return {
     room,
     objects: [{ at, words }],
@@ -155,8 +155,8 @@ export const asyncMeeting: AsyncSuite = {
     {
       title: 'who gives up takes a success for a break',
       file: 'sync/core/meeting.ts',
-      from: `this.#end(through ? 'through' : 'broken');`,
-      to: `this.#end('broken');`,
+      from: 'this.#end(ending);\n    return ending ===',
+      to: `this.#end('broken');\n    return ending ===`,
       caughtBy: 'three parties, some of whom time out and are aborted',
     },
     {

@@ -23,8 +23,8 @@ export const ABORT_PASSES_NOTHING_ON = {
 export const ABORTED_WAIT_STAYS = {
   title: 'an aborted wait stays with the waiter',
   file: 'wait/async.ts',
-  from: 'if (this.#wake()) this.#endWith(reason);',
-  to: 'if (this.#id >= 0) this.#endWith(reason);',
+  from: 'const done = this.#wake() && this.#wait.leave();',
+  to: 'const done = this.#asleep && this.#wait.leave();',
 };
 
 export const TIMEOUT_TAKES_FOR_NOTHING = {
@@ -51,13 +51,13 @@ export const NEXT_DOES_NOT_LOOK = {
 export const NEXT_OF_ABORTED_DOES_NOT_LOOK = {
   title: 'the next in line does not look when the first one is aborted',
   file: 'wait/async.ts',
-  from: 'if (isFirst) this.#line?.advance();',
+  from: 'if (isFirst) this.#place?.value.line.advance();',
   to: 'void isFirst;',
 };
 
 export const TIMEOUT_PASSES = {
   title: 'who times out in a line looks before the first one',
   file: 'wait/async.ts',
-  from: 'if (this.#id >= 0 || this.#line?.hasNews) this.lookAgain();',
+  from: 'if (this.#asleep || this.#place?.value.line.hasNews) this.lookAgain();',
   to: 'this.look();',
 };

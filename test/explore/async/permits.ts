@@ -28,7 +28,6 @@ function recoverable(core: Core, cast: Cast, rest: Partial<AsyncScenario> = {}):
     room,
     objects: [{ at, words }],
     setUp: open,
-    inLine: true,
     ...playing(threads, task, holders),
     died: (state, index) => model.died(state, index),
     mayRest: (state) => model.mayRest(state),

@@ -12,15 +12,16 @@ type Wrapped = (exports: object, require: (name: string) => object, ...globals: 
 
 const unchanged = new Map<string, Wrapped>();
 
-function wrap(file: string, change: Change | undefined): Wrapped {
-  const known = change?.file === file ? undefined : unchanged.get(file);
+function wrap(file: string, changes: readonly Change[]): Wrapped {
+  const isChanged = changes.some((change) => change.file === file);
+  const known = isChanged ? undefined : unchanged.get(file);
   if (known) return known;
-  const code = compile(file, change, ts.ScriptTarget.ES2016);
+  const code = compile(file, changes, ts.ScriptTarget.ES2016);
   const globals = 'Promise, setTimeout, clearTimeout, performance, FinalizationRegistry, process, AbortSignal';
   const wrapped = runInThisContext(`(function (exports, require, ${globals}) {${code}\n})`, {
     filename: `explored-async/${file}`,
   }) as Wrapped;
-  if (change?.file !== file) unchanged.set(file, wrapped);
+  if (!isChanged) unchanged.set(file, wrapped);
   return wrapped;
 }
 
@@ -34,11 +35,11 @@ export class Realm {
   onReady: (() => void) | undefined;
   readonly promise: PromiseConstructor;
   readonly #loaded = new Map<string, object>();
-  readonly #change: Change | undefined;
+  readonly #changes: readonly Change[];
   #lastTimer = 0;
 
-  constructor(slots: number, change: Change | undefined) {
-    this.#change = change;
+  constructor(slots: number, changes: readonly Change[]) {
+    this.#changes = changes;
     this.promise = promiseClass((reaction) => this.thread.microtasks.push(reaction));
     const layout = this.load('memory/layout.ts');
     Object.assign(layout, { SLOTS: slots, HEAP_WORD: 0, HIGH_AT, MEMBERS_AT, aliveAt, generationAt });
@@ -61,7 +62,7 @@ export class Realm {
     }
     const exports = {};
     this.#loaded.set(file, exports);
-    wrap(file, this.#change)(
+    wrap(file, this.#changes)(
       exports,
       (name) => {
         if (name === 'node:os') return { constants, availableParallelism: () => 1 }; // nobody spins

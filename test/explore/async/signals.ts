@@ -90,7 +90,6 @@ function signalled(core: Core, { threads, blocked = [], own = false }: Cast, res
   return {
     room,
     objects,
-    inLine: true,
     setUp: (thread: JsThread) => {
       const condition = open(thread);
       void condition.handle; // the memory of what is closed is not given back, as others have it

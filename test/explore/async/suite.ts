@@ -10,6 +10,8 @@ export interface AsyncStory {
   build: (core: Core) => AsyncScenario;
   /** Random schedules; default 2000. */
   walks?: number;
+  /** Limits made so low that the story comes to them. */
+  narrow?: readonly Change[];
 }
 
 /** A bug on purpose: in the shipped code, or in the waiter (a line of native/waiter.cc left out). */
@@ -24,11 +26,11 @@ export interface AsyncSuite {
 /** Every schedule that leaves the usual one once, some of those that leave it twice, and then random ones. */
 const MOST = FULL ? 20_000 : SHORT ? 100 : 1000;
 
-export function tellAsync({ build, walks = 2000 }: AsyncStory, mutant?: AsyncMutant): Found {
-  const change = mutant && 'file' in mutant ? mutant : undefined;
+export function tellAsync({ build, walks = 2000, narrow = [] }: AsyncStory, mutant?: AsyncMutant): Found {
+  const changes = [...narrow, ...(mutant && 'file' in mutant ? [mutant] : [])];
   const flaw = mutant && 'flaw' in mutant ? mutant.flaw : undefined;
-  const inCore = change !== undefined && /^(sync\/core|memory\/words)/.test(change.file);
-  const run = schedules(build, loadCore(inCore ? change : undefined), change, flaw);
+  const inCore = changes.filter(({ file }) => /^(sync\/core|memory\/words|wait\/wait)/.test(file));
+  const run = schedules(build, loadCore(...inCore), changes, flaw);
   // A mutant is looked for with one and the same seed, so that to find it is not a matter of luck.
   const random = mutant
     ? { walks: 60_000, seed: 1 }

@@ -40,8 +40,6 @@ export interface AsyncScenario {
   /** How many deaths there may be, and how many ends of a worker (which leaves its slot, and tells everybody). */
   kills?: number;
   ends?: number;
-  /** Of the tasks of a thread that wait for one object, only the first one sleeps (`Wait.line`). */
-  inLine?: boolean;
   died?: (state: number[], index: number) => void;
   /** Asked where nobody can go on, with the words that are slept on. Default: that is never right. */
   mayRest?: (state: readonly number[], words: readonly number[]) => boolean;
@@ -250,7 +248,7 @@ export class World {
     for (const thread of this.#threads) {
       if (thread.dead) continue;
       if (thread.waits < thread.unfinished) throw new Violation('a task waits for nothing');
-      if (thread.waiter.entries.length < thread.sleepers(this.#scenario.inLine === true)) {
+      if (thread.sleepers < thread.standing) {
         throw new Violation('a task waits for what its waiter knows nothing of');
       }
     }
@@ -402,11 +400,16 @@ export class World {
 }
 
 /** The automata of the participants that block, and what is loaded, are made once. */
-export function schedules(build: (core: Core) => AsyncScenario, core: Core, change?: Change, flaw?: Flaw): Run {
+export function schedules(
+  build: (core: Core) => AsyncScenario,
+  core: Core,
+  changes: readonly Change[],
+  flaw?: Flaw,
+): Run {
   const scenario = build(core);
   const newcomers = (scenario.newcomers ?? []).map((slot) => ({ slot, joins: true, body: () => {} }));
   const automata = automataOf([...(scenario.programs ?? []), ...newcomers]);
-  const realms = scenario.threads.map(() => new Realm(scenario.room.slots, change));
+  const realms = scenario.threads.map(() => new Realm(scenario.room.slots, changes));
   return (chooser, trace) => {
     try {
       return new World(core, scenario, automata, chooser, realms, flaw, trace).run();
