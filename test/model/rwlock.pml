@@ -13,11 +13,12 @@
 #include "sizes.pml"
 #define INSIDE
 
-/* shared: the words of the lock. A word of `readers` is the generation << 2 | how often that participant reads */
+/* shared: the words of the lock. Of each record of `readers` the name, and how often that participant reads */
 byte word[1];
 byte died[1];
 byte inside;
 byte drain;
+byte who[S];
 byte readers[S];
 #if PATIENCE >= 0
 byte want[1];
@@ -45,14 +46,10 @@ inline repair(l) { torn = false; untold = false }
 #include "world.pml"
 
 #define WORD_AT (address == 3 -> drain : word[0])
-#define COUNT 3
-#define TAG(name) (GEN(name) << 2)
 #ifdef NO_TAG
-#define OWN_READS (readers[slot] & COUNT)
-#define COUNTS(x) true
+#define COUNTS(name) true
 #else
-#define OWN_READS ((readers[slot] & ~COUNT) == TAG(me) -> readers[slot] & COUNT : 0)
-#define COUNTS(x) ((gen[i] << 2) == (x & ~COUNT))
+#define COUNTS(name) (name == NAME_OF(i, gen[i]))
 #endif
 
 /* spec: who writes is alone; after a death inside `ownerDied` says so to whoever comes, and the first who learns of it is told. A death
@@ -116,10 +113,17 @@ try_read:
     /* mutant: a reader looks at the writers' word before it raises its own */
     atomic { if :: word[0] == 0 :: slow && word[0] != 0 -> goto take_step :: else -> slow = true; goto look_before_read fi };
     /* mutant: and then raises its own */
-    atomic { readers[slot] = TAG(me) | (OWN_READS + 1); if :: slow && parked -> has_read = true; goto leave :: else -> ENTER_READING; goto drop_read fi };
+    atomic { who[slot] = me; readers[slot] = 1; if :: slow && parked -> has_read = true; goto leave :: else -> ENTER_READING; goto drop_read fi };
 #else
-    /* src/sync/core/sharing.ts: `m.store(s.readers + slotOf(m.me), tagOf(m.me) | (ownReads(m, s) + 1));` (nobody else writes it) */
-    readers[slot] = TAG(me) | (OWN_READS + 1);
+#ifndef NO_TAG
+    /* src/sync/core/sharing.ts: `if (m.load(at + WHO) === m.me) {` src/sync/core/sharing.ts: `m.store(at + READS, 0);` (nobody else writes them) */
+    atomic { if :: who[slot] == me -> goto raise :: else -> readers[slot] = 0 fi };
+    /* src/sync/core/sharing.ts: `m.store(at + WHO, m.me);` */
+    who[slot] = me;
+raise:
+#endif
+    /* src/sync/core/sharing.ts: `m.store(at + READS, reads + 1);` */
+    readers[slot] = readers[slot] + 1;
     /* src/sync/core/sharing.ts: `if (m.load(s.word) === 0) return true;` (a reader that never slept has nothing to leave) */
     atomic {
       if
@@ -130,8 +134,8 @@ try_read:
     };
 #endif
 drop_read:
-    /* src/sync/core/sharing.ts: `m.store(s.readers + slotOf(m.me), tagOf(m.me) | (ownReads(m, s) - 1));` (before that it is done with reading) */
-    atomic { if :: has_read -> reading--; in_section[id] = 0 :: else fi; readers[slot] = TAG(me) | (OWN_READS - 1) };
+    /* src/sync/core/sharing.ts: `m.store(recordAt(s, slotOf(m.me)) + READS, ownReads(m, s) - 1);` (before that it is done with reading) */
+    atomic { if :: has_read -> reading--; in_section[id] = 0 :: else fi; readers[slot] = readers[slot] - 1 };
     /* src/sync/core/sharing.ts: `if (m.load(s.word) === 0) return;` */
     atomic { if :: word[0] == 0 -> goto dropped :: else fi };
 #ifndef NO_DRAIN_COUNT
@@ -175,26 +179,29 @@ drain_step:
     expected = drain;
 #endif
 next_reader:
-    /* src/sync/core/sharing.ts: `const w = m.load(s.readers + slot);` src/sync/core/sharing.ts: `if ((w & COUNT) === 0 || isGone(m.load(m.aliveAt(slot)))) return 0;` */
+    /* src/sync/core/sharing.ts: `const name = m.load(at + WHO);` */
     atomic {
       if
       :: i >= high -> i = 0; goto counted
-      :: i < high -> w = readers[i]; if :: (w & COUNT) == 0 || i == slot -> w = 0; i++; goto next_reader :: else fi
+      :: i < high && i == slot -> i++; goto next_reader
+      :: i < high && i != slot -> b = who[i]
       fi
     };
+    /* src/sync/core/sharing.ts: `const reads = Math.min(m.load(at + READS), MOST_READS);` */
+    atomic { if :: readers[i] == 0 -> b = 0; i++; goto next_reader :: else fi };
 #if defined(NEWCOMERS) || KILLS > 0
-    /* src/sync/core/sharing.ts: `if ((w & COUNT) === 0 || isGone(m.load(m.aliveAt(slot)))) return 0;` */
+    /* src/sync/core/sharing.ts: `if (reads <= 0 || isGone(m.load(m.aliveAt(slot)))) return 0;` */
     a = alive[i];
 #endif
-    /* src/sync/core/sharing.ts: `return (m.load(m.generationAt(slot)) & 0xfff) << 20 === (w & ~COUNT) ? w & COUNT : 0;` */
+    /* src/sync/core/sharing.ts: `return name === nameOf(slot, m.load(m.generationAt(slot))) ? reads : 0;` */
     atomic {
       if
 #ifdef NO_OWNER
-      :: COUNTED(w) -> owner = NO_SLOT; i = 0; a = 0; w = 0
+      :: COUNTED(b) -> owner = NO_SLOT; i = 0; a = 0; b = 0
 #else
-      :: COUNTED(w) -> owner = i; i = 0; a = 0; w = 0
+      :: COUNTED(b) -> owner = i; i = 0; a = 0; b = 0
 #endif
-      :: else -> i++; a = 0; w = 0; goto next_reader
+      :: else -> i++; a = 0; b = 0; goto next_reader
       fi
     };
     /* src/sync/core/sharing.ts: `this.owner = someReader(m, s);` src/sync/core/sharing.ts: `if (this.owner >= 0) return false;` */
@@ -228,8 +235,8 @@ counted:
 
 downgrade:
 #ifndef DOWNGRADE_LATE
-    /* src/sync/core/sharing.ts: `addRead(m, s);` */
-    readers[slot] = TAG(me) | (OWN_READS + 1);
+    /* src/sync/core/sharing.ts: `if (!addRead(m, s)) throw tooMany();` (one that writes has no reads: no more of it can be seen) */
+    atomic { who[slot] = me; readers[slot] = 1 };
 #endif
 leave_writing:
     /* src/sync/core/sharing.ts: `m.store(s.inside, 0);` */
@@ -257,7 +264,7 @@ left_writing:
 #ifdef DOWNGRADE_LATE
 read_late:
     /* mutant: a downgrade frees the writers' word first */
-    atomic { readers[slot] = TAG(me) | (OWN_READS + 1); ENTER_READING; goto drop_read };
+    atomic { who[slot] = me; readers[slot] = 1; ENTER_READING; goto drop_read };
 #endif
 
     /* Both sides: TakeRead and TakeWrite are driven by `step`. */
