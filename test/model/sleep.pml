@@ -36,7 +36,7 @@ sleep:
   :: atomic { IS_RESERVED(expected) && asleep[id] != 0 && naps > 0 -> naps--; AWAKE(id) }
 #endif
 #if GIVEUPS > 0
-  /* src/wait/async.ts: `native().cancelAsync(this.#id);` */
+  /* src/wait/sleep.ts: `native().cancelAsync(this.#id);` */
   :: atomic { giveups > 0 && asleep[id] != 0 -> giveups--; AWAKE(id); FORGET_ALL; goto give_up }
 #endif
   fi;

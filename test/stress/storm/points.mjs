@@ -77,29 +77,30 @@ const OPENING = 1 << 13;
 const INSIDE = FIRST + 4;
 const READERS = 16;
 const TABLE = 16;
-const PRESENT = 16;
+const PARTY = 16;
 const RECORDS = 32;
-const record = (word) => (offset) => offset >= RECORDS && (offset - RECORDS) % 5 === word;
+const inRecord = (first, words, word) => (offset) => offset >= first && (offset - first) % words === word;
+const record = (word) => inRecord(RECORDS, 5, word);
+const reader = (word) => inRecord(READERS, 2, word);
+const party = (word) => inRecord(PARTY, 2, word);
+
+/** Of a party's place: that it is in a round, or above that how the round ended. */
+const STATUS = 3;
+const IN = 1;
 
 export const STEPS = [
   ...owned('lock', FIRST + 4),
   ...owned('rwlock', FIRST + 5),
+  step('rwlock', 'read: its name is written, its reads are not', 'after', 'store', reader(0)),
   step(
     'rwlock',
     "read: its reads are raised, the writers' word not looked at",
     'after',
     'store',
-    from(READERS),
-    (v) => (v & 0xfffff) !== 0,
+    reader(1),
+    (v) => v !== 0,
   ),
-  step(
-    'rwlock',
-    'read: its reads are lowered, the writer not told',
-    'after',
-    'store',
-    from(READERS),
-    (v) => (v & 0xfffff) === 0,
-  ),
+  step('rwlock', 'read: its reads are lowered, the writer not told', 'after', 'store', reader(1), (v) => v === 0),
   step('rwlock', 'read: the writer is told, before the wake', 'before', 'wake', is(FIRST + 3)),
   step('rwlock', 'write: the readers are gone, the writer is inside', 'after', 'store', is(INSIDE), (v) => v !== 0),
   step('rwlock', 'write: no longer inside, the word not freed', 'after', 'store', is(INSIDE), (v) => v === 0),
@@ -196,7 +197,15 @@ export const STEPS = [
   step('event', 'set: after the wake', 'after', 'wake', is(FIRST)),
   step('event', 'clear: cleared', 'after', 'cas', is(FIRST), (e, v, r) => done(e, r) && (e & 1) === 1 && (v & 1) === 0),
 
-  step('barrier', 'wait: presence is said, the arrival not counted', 'after', 'store', from(PRESENT), (v) => v !== 0),
+  step('barrier', 'wait: its name is written, its place is not', 'after', 'store', party(0)),
+  step(
+    'barrier',
+    'wait: its place is said, the arrival not counted',
+    'after',
+    'store',
+    party(1),
+    (v) => (v & STATUS) === IN,
+  ),
   step(
     'barrier',
     'wait: the arrival is counted',
@@ -215,7 +224,7 @@ export const STEPS = [
   ),
   step(
     'barrier',
-    'open: the round is a success, its outcome not noted',
+    'open: the round is a success, nobody is told',
     'after',
     'cas',
     is(FIRST),
@@ -223,11 +232,19 @@ export const STEPS = [
   ),
   step(
     'barrier',
-    'open: the outcome is noted, the round still there',
+    'open: everybody is told, the round still there',
     'before',
     'cas',
     is(FIRST),
     (e, v) => (v & PARTIES) === 0 && (e & OPENING) !== 0,
+  ),
+  step(
+    'barrier',
+    'open, reset: a party is told, others perhaps not',
+    'after',
+    'cas',
+    party(1),
+    (e, v, r) => done(e, r) && (e & STATUS) === IN && (v & STATUS) > IN,
   ),
   step('barrier', 'open: the next round has begun, before the wake', 'before', 'wake', is(FIRST)),
   step(
@@ -240,7 +257,7 @@ export const STEPS = [
   ),
   step(
     'barrier',
-    'reset: the outcome is noted, the round still broken',
+    'reset: everybody is told, the round still broken',
     'before',
     'cas',
     is(FIRST),
