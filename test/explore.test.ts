@@ -38,7 +38,7 @@ for (const { name, stories, mutants } of SUITES) {
 
     for (const mutant of mutants) {
       test(noticed(mutant.title), { timeout: TIMEOUT }, () => {
-        if (SHORT) return void compile(mutant.file, mutant);
+        if (SHORT) return void compile(mutant.file, [mutant]);
         const report = hunt(mutant, stories);
         console.log(`when ${mutant.title}: ${report.wrong ?? 'NOTHING'} (${summary(report)})`);
         expect(report.wrong, `nothing was found in '${mutant.caughtBy}'`).toBeDefined();
@@ -59,7 +59,7 @@ for (const { name, stories, mutants } of ASYNC_SUITES) {
 
     for (const mutant of mutants) {
       test(noticed(mutant.title), { timeout: TIMEOUT }, () => {
-        if (SHORT) return void ('file' in mutant && compile(mutant.file, mutant));
+        if (SHORT) return void ('file' in mutant && compile(mutant.file, [mutant]));
         const found = huntAsync(mutant, stories);
         console.log(`when ${mutant.title}: ${found.wrong ?? 'NOTHING'} (${summaryAsync(found)})`);
         expect(found.wrong, `nothing was found in '${mutant.caughtBy}'`).toBeDefined();
