@@ -75,7 +75,8 @@ export class RLock extends OwnedLock {
   /**
    * Blocks until the lock is the caller's: true at once when it is already. After `timeout` ms: false.
    * Errors: `DeadlockError` when an async task of this thread holds it and there is no timeout, because that task
-   * could never run; `OwnerDiedError` as for {@link Lock}.
+   * could never run; `OwnerDiedError` as for {@link Lock}; `ERR_FORKLOCK_OUT_OF_RANGE` when the caller has it 16,777,215
+   * times already, also from the other forms.
    */
   acquire(timeout?: number): boolean {
     const { m, at } = this.cell;

@@ -132,7 +132,10 @@ export class ReadSide extends Side {
     super(cell, 'the reading side of the RWLock');
   }
 
-  /** See {@link Side.acquire}. Error: `DeadlockError` when this thread writes and there is no timeout. */
+  /**
+   * See {@link Side.acquire}. Errors: `DeadlockError` when this thread writes and there is no timeout;
+   * `ERR_FORKLOCK_OUT_OF_RANGE` when it reads 16,777,215 times already, also from the other forms.
+   */
   acquire(timeout?: number): boolean {
     const { m } = this.cell;
     const ms = checkTimeout(timeout);
