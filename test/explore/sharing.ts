@@ -269,8 +269,8 @@ export const sharing: Suite = {
       build: (core) => shared(core, [READ, WRITE, { does: 'read', slot: 0, joins: true, fast: true }], { kills: 1 }),
     },
     {
-      title: 'one that reads as often as it may, and a writer',
-      build: (core) => shared(core, [{ does: 'read', nested: 3, fast: true }, WRITE]),
+      title: 'one that reads as often as it may, and another reader',
+      build: (core) => shared(core, [{ does: 'read', nested: 3, fast: true }, READ]),
       narrow: [FEW_READS],
     },
     {
@@ -394,14 +394,14 @@ export const sharing: Suite = {
       file: 'sync/core/sharing.ts',
       from: 'if (reads >= MOST_READS) return false;',
       to: '',
-      caughtBy: 'one that reads as often as it may, and a writer',
+      caughtBy: 'one that reads as often as it may, and another reader',
     },
     {
       title: `who reads as often as it may takes the writers' word to read once more`,
       file: 'sync/core/sharing.ts',
       from: 'if (ownReads(this.#m, this.#s) < MOST_READS) return;',
       to: 'return;',
-      caughtBy: 'one that reads as often as it may, and a writer',
+      caughtBy: 'one that reads as often as it may, and another reader',
     },
   ],
 };

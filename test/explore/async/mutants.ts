@@ -16,15 +16,15 @@ export const NO_LOOK_FOR_DEATHS = {
 export const ABORT_PASSES_NOTHING_ON = {
   title: 'an aborted wait passes nothing on',
   file: 'wait/async.ts',
-  from: 'const done = this.#wait.leave();\n      this.#settle(() => (done ?',
-  to: 'const done = false;\n      this.#settle(() => (done ?',
+  from: 'if (this.#wake()) this.#endWith(reason);',
+  to: 'if (this.#wake()) this.#settle(() => this.#reject(reason));',
 };
 
 export const ABORTED_WAIT_STAYS = {
   title: 'an aborted wait stays with the waiter',
   file: 'wait/async.ts',
-  from: 'const done = this.#wake() && this.#wait.leave();',
-  to: 'const done = this.#asleep && this.#wait.leave();',
+  from: 'if (this.#wake()) this.#endWith(reason);',
+  to: 'if (this.#asleep) this.#endWith(reason);',
 };
 
 export const TIMEOUT_TAKES_FOR_NOTHING = {
