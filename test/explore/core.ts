@@ -1,8 +1,6 @@
 import { readFileSync } from 'node:fs';
-import os from 'node:os';
 import { posix } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import util from 'node:util';
 import { runInThisContext } from 'node:vm';
 import ts from 'typescript';
 
@@ -79,9 +77,6 @@ const NATIVE = {
   },
 };
 
-/** What the texts of errors are made from. */
-const NAMES_OF_ERRORS: Record<string, object> = { 'node:os': os, 'node:util': util };
-
 export function loadCore(...changes: Change[]): Core {
   const loaded = new Map<string, object>([['native.ts', NATIVE]]);
   const load = (file: string): object => {
@@ -92,8 +87,6 @@ export function loadCore(...changes: Change[]): Core {
     const wrapped = `(function (exports, require) {${compile(file, changes)}\n})`;
     const run = runInThisContext(wrapped, { filename: `explored/${file}` }) as Module;
     run(exports, (name) => {
-      const ofNode = file === 'errors.ts' ? NAMES_OF_ERRORS[name] : undefined;
-      if (ofNode) return ofNode;
       if (!name.startsWith('.')) throw new Error(`${file} imports ${name}: a core file imports nothing from outside`);
       return load(posix.join(posix.dirname(file), name).replace(/\.js$/, '.ts'));
     });

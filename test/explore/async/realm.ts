@@ -1,7 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { constants } from 'node:os';
 import { posix } from 'node:path';
-import { getSystemErrorMap } from 'node:util';
 import { runInThisContext } from 'node:vm';
 import ts from 'typescript';
 import { type Change, compile } from '../core.js';
@@ -68,7 +67,7 @@ export class Realm {
       (name) => {
         if (name === 'node:os') return { constants, availableParallelism: () => 1 }; // nobody spins
         if (name === 'node:async_hooks') return { AsyncLocalStorage };
-        if (name === 'node:util') return { inspect: { custom: Symbol('inspect') }, getSystemErrorMap };
+        if (name === 'node:util') return { inspect: { custom: Symbol('inspect') } };
         return this.load(posix.join(posix.dirname(file), name).replace(/\.js$/, '.ts'));
       },
       this.promise,
