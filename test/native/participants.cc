@@ -300,7 +300,7 @@ void every_name() {
 void forked_participant() {
   Segment* segment = fresh_segment();
   const int parents = join(segment);
-  segment->row(static_cast<uint32_t>(parents))[1].store(static_cast<int16_t>(kUsed | 3));
+  segment->row(static_cast<uint32_t>(parents))[1].store(kUsed | 3);
   reap(in_child([&] {
     const int slot = join_after_fork(segment, static_cast<uint32_t>(parents));
     CHECK(slot >= 0 && slot != parents);
