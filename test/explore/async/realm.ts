@@ -90,6 +90,8 @@ export class Realm {
         return { native: () => this.thread.native };
       case 'memory/segment.ts':
         return { Segment: class {} };
+      case 'memory/hidden.ts':
+        return { whyHidden: () => undefined };
       case 'memory/uses.ts':
         return { use: () => {}, unuse: () => {} };
       case 'memory/names.ts':
