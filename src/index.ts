@@ -1,5 +1,6 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 
+import { offerCopy } from './process/copies.js';
 import { refuseToRunInstead } from './process/program.js';
 
 export { RawArray, SharedArray, SharedArray as Array } from './data/array.js';
@@ -45,3 +46,4 @@ export { RWLock } from './sync/rwlock.js';
 export { BoundedSemaphore, Semaphore, type SemaphoreOptions } from './sync/semaphore.js';
 
 refuseToRunInstead();
+offerCopy();

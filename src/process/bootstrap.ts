@@ -1,7 +1,9 @@
 import { native } from '../native.js';
+import { copyIn } from './copies.js';
 import { setEnvironment } from './environment.js';
+import { becomeOfProgram } from './main-module.js';
 import { type Incoming, Received } from './message.js';
-import { becomeCurrent, Process, revive } from './process.js';
+import { becomeCurrent, type Process } from './process.js';
 import { PARENT, SOCKET } from './program.js';
 import { endWithError, endWithParent, importing, runHere } from './run.js';
 import { becomeSelf, becomeServer, whileImporting } from './self.js';
@@ -29,13 +31,14 @@ export async function begin(received: Received, pidfd: number): Promise<void> {
   process.argv.splice(2, Number.POSITIVE_INFINITY, ...header.argv);
   // Of a server that was started so that it can fork without its helpers, the children can, too.
   process.execArgv = runsAlone() ? [...new Set([...ALONE, ...header.execArgv])] : [...header.execArgv];
+  becomeOfProgram(header.main);
   setEnvironment(header.env);
   let instance: Process;
   try {
     const target = header.target && ((await find(header.target)) as () => unknown);
-    const Class = header.class ? ((await find(header.class)) as typeof Process) : Process;
-    instance = revive(Class, header, target, received.body());
-    becomeCurrent(instance);
+    const Class = header.class && ((await find(header.class)) as typeof Process);
+    const { opening, become } = copyIn(header.copy);
+    instance = become(header, Class, target, received.body(opening));
   } catch (error) {
     endWithError(error);
   }

@@ -1,5 +1,6 @@
 import { native } from '../native.js';
 import { variablesOf } from './environment.js';
+import { join, split } from './node-options.js';
 import { ALONE, runsAlone } from './why-no-fork.js';
 
 /**
@@ -33,18 +34,6 @@ function inherited(given: readonly unknown[]): string[] {
 /** What of node's own arguments a child gets. */
 export function inheritedArguments(): string[] {
   return inherited(Array.isArray(process.execArgv) ? process.execArgv : []);
-}
-
-/** NODE_OPTIONS as node reads it: double quotes keep spaces together, a backslash in them keeps what follows. */
-function split(options: string): string[] {
-  const parts = options.match(/(?:[^ "]|"(?:\\.|[^"\\])*"?)+/gs) ?? [];
-  return parts.map((part) =>
-    part.replace(/"((?:\\.|[^"\\])*)"?/gs, (_, quoted: string) => quoted.replace(/\\(.)/gs, '$1')),
-  );
-}
-
-function join(options: readonly string[]): string {
-  return options.map((option) => (/[ "]/.test(option) ? `"${option.replace(/["\\]/g, '\\$&')}"` : option)).join(' ');
 }
 
 /**

@@ -12,6 +12,7 @@ import { environment } from './environment.js';
 import { ForkServer } from './forkserver.js';
 import type { Setup } from './forkserver-client.js';
 import { collectGarbage, makeRoom } from './garbage.js';
+import { mainModule } from './main-module.js';
 import { discard, type Header, type Incoming, pack } from './message.js';
 import { becomeOrdered, type Order, order } from './order.js';
 import { becomeCurrent } from './process.js';
@@ -96,6 +97,8 @@ function rehearsal(target: string): number[] {
     ...NOBODY,
     tied: false,
     parent: { pid: native().getpid(), name: NOBODY.name },
+    copy: undefined,
+    main: mainModule(),
     argv: process.argv.slice(2),
     execArgv: process.execArgv,
     env: environment(),

@@ -1,8 +1,10 @@
 import { checked, ForkUnsafeError } from '../errors.js';
 import { native } from '../native.js';
 import type { Child } from './child.js';
+import { ownFile } from './copies.js';
 import { environment } from './environment.js';
 import { serveChild } from './forkserver-client.js';
+import { mainModule } from './main-module.js';
 import { type Body, discard, type Header, type Message, pack } from './message.js';
 import { giveUpServer, type StartMethod, serverGivenUp } from './methods.js';
 import { self } from './self.js';
@@ -31,6 +33,8 @@ function headerOf(method: StartMethod, role: Role): Header {
     ...role,
     tied: !server && process.getBuiltinModule('node:worker_threads').isMainThread,
     parent: { pid: native().getpid(), name: self().name },
+    copy: ownFile(),
+    main: mainModule(),
     argv: strings(process.argv).slice(2),
     execArgv: strings(process.execArgv),
     env: environment(),

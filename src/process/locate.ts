@@ -1,4 +1,6 @@
-import type { Runtime } from 'node:inspector';
+import type { Profiler, Runtime, Session } from 'node:inspector';
+
+type Call = <T>(method: string, params?: object) => T;
 
 /** The module in which a function was written. */
 export interface Located {
@@ -6,12 +8,8 @@ export interface Located {
   isModule: boolean;
   /** The variables at the top of the module that hold this very function. */
   variables: string[];
-  source(): string;
-}
-
-interface Script {
-  url: string;
-  isModule?: boolean | undefined;
+  /** Its text as V8 has it, which a loader may have made of another one. Coverage of blocks is lost by asking; see below. */
+  compiled(): string;
 }
 
 /** Where the inspector can reach a value of ours. It is there during a call of `locate` only. */
@@ -26,49 +24,55 @@ export function locate(value: object): Located | string {
   if (!inspector?.Session) return 'this Node has no inspector, which could say where it was written';
   const session = new inspector.Session();
   session.connect();
-  Object.defineProperty(globalThis, Symbol.for(SHELF), { value, configurable: true });
+  // On an object that all contexts of this thread share: a test runner may have given this code a global object of its own.
+  const shelf = process.getBuiltinModule('node:os');
+  Object.defineProperty(shelf, Symbol.for(SHELF), { value, configurable: true });
   try {
-    return ask(session);
+    return ask(caller(session));
+  } catch (error) {
+    return `the inspector could not say where it was written (${(error as Error).message})`;
   } finally {
-    Reflect.deleteProperty(globalThis, Symbol.for(SHELF));
+    Reflect.deleteProperty(shelf, Symbol.for(SHELF));
     session.disconnect();
   }
 }
 
-function ask(session: import('node:inspector').Session): Located | string {
+function caller(session: Session): Call {
   // Calls of a session with its own thread are answered before post() returns.
-  const call = <T>(method: string, params: object = {}): T => {
+  return <T>(method: string, params: object = {}): T => {
     let answer: T | undefined;
     let failed: Error | null = null;
     session.post(method, params, (error, result) => {
       failed = error;
       answer = result as T;
     });
-    if (failed) throw failed;
+    if (failed) throw Object.assign(new Error(), failed);
     return answer as T;
   };
+}
+
+function ask(call: Call): Located | string {
   const properties = (objectId: string) =>
     call<Runtime.GetPropertiesReturnType>('Runtime.getProperties', { objectId, ownProperties: true });
 
-  const expression = `globalThis[Symbol.for('${SHELF}')]`;
+  const expression = `process.getBuiltinModule('node:os')[Symbol.for('${SHELF}')]`;
   const { objectId } = call<Runtime.EvaluateReturnType>('Runtime.evaluate', { expression }).result;
-  const internal = new Map(properties(objectId!).internalProperties?.map(({ name, value }) => [name, value]));
+  if (objectId === undefined) return 'it cannot be reached by the inspector, which could say where it was written';
+  const internal = new Map(properties(objectId).internalProperties?.map(({ name, value }) => [name, value]));
   if (internal.has('[[TargetFunction]]')) return 'it is a bound function';
   const at = internal.get('[[FunctionLocation]]')?.value as { scriptId: string } | undefined;
   if (!at) return 'it is not written in JavaScript';
 
-  const scripts = new Map<string, Script>();
-  session.on('Debugger.scriptParsed', ({ params }) => scripts.set(params.scriptId, params));
-  call('Debugger.enable');
-  const script = scripts.get(at.scriptId);
-  const { scriptSource } = call<{ scriptSource: string }>('Debugger.getScriptSource', { scriptId: at.scriptId });
-  call('Debugger.disable');
-  if (!script?.url) return 'it was not written in a file';
+  // The debugger would say it, too, but takes from a program that measures its coverage what it has of blocks. This counts
+  // nothing and changes nothing.
+  const { result: scripts } = call<Profiler.GetBestEffortCoverageReturnType>('Profiler.getBestEffortCoverage');
+  const url = scripts.find(({ scriptId }) => scriptId === at.scriptId)?.url;
+  if (!url) return 'it was not written in a file';
 
   const variables: string[] = [];
   const scopes = properties(internal.get('[[Scopes]]')!.objectId!).result.map(({ value }) => value);
   const top = scopes.find((scope) => scope?.description?.startsWith('Module'));
-  if (script.isModule && top) {
+  if (top) {
     const functions = properties(top.objectId!).result.filter(({ value }) => value?.type === 'function');
     const same = call<Runtime.CallFunctionOnReturnType>('Runtime.callFunctionOn', {
       objectId,
@@ -78,5 +82,18 @@ function ask(session: import('node:inspector').Session): Located | string {
     }).result.value as boolean[];
     variables.push(...functions.filter((_, i) => same[i]).map(({ name }) => name));
   }
-  return { url: script.url, isModule: script.isModule === true, variables, source: () => scriptSource };
+  return { url, isModule: top !== undefined, variables, compiled: () => sourceOfScript(at.scriptId) };
+}
+
+function sourceOfScript(scriptId: string): string {
+  const { Session } = process.getBuiltinModule('node:inspector');
+  const session = new Session();
+  session.connect();
+  try {
+    const call = caller(session);
+    call('Debugger.enable');
+    return call<{ scriptSource: string }>('Debugger.getScriptSource', { scriptId }).scriptSource;
+  } finally {
+    session.disconnect();
+  }
 }

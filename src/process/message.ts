@@ -19,6 +19,10 @@ export interface Header {
   tied: boolean;
   authkey: Uint8Array;
   parent: { pid: number; name: string };
+  /** See copies.ts. */
+  copy: string | undefined;
+  /** See main-module.ts. */
+  main: string;
   argv: readonly string[];
   execArgv: readonly string[];
   /** See environment.ts. */
@@ -109,6 +113,11 @@ export function discard(message: Message, sent: boolean): void {
   if (!sent) for (const object of message.retained) object.release();
 }
 
+/** What opens the objects of a message: another copy of this package makes them of its own classes. */
+export const opening = { holdBlock, holdSegment, decode };
+
+export type Opening = typeof opening;
+
 /** What was received: the header can be used before anything of the body is opened. */
 export class Received {
   readonly header: Header;
@@ -133,15 +142,15 @@ export class Received {
   }
 
   /** Opens the objects, once. Their segments are opened first, by the descriptors that came along. */
-  body(): Body {
+  body(by: Opening = opening): Body {
     const closers: (() => void)[] = [];
     try {
       for (const [i, { data, inode, cookie }] of this.#sent.entries()) {
         const fd = this.#segments[i]!;
-        closers.push(data ? holdBlock(fd, inode, cookie) : holdSegment(fd, inode, cookie));
+        closers.push(data ? by.holdBlock(fd, inode, cookie) : by.holdSegment(fd, inode, cookie));
         native().closeDescriptor(fd);
       }
-      return decode(this.#body) as Body;
+      return by.decode(this.#body) as Body;
     } finally {
       for (const close of closers) close();
     }

@@ -43,7 +43,7 @@ function starterInEnvironment(): number | undefined {
 
 /** The process that has started this one to be a process of forklock, which it is not yet. */
 export function startedBy(): number | undefined {
-  return Reflect.get(process, BEGUN) === true ? undefined : (starter ?? starterInEnvironment());
+  return isProgram() ? undefined : (starter ?? starterInEnvironment());
 }
 
 /** In our program, when it begins. False: nobody has started it for that. */
@@ -52,6 +52,11 @@ export function begin(): boolean {
   delete process.env[MARK];
   Reflect.set(process, BEGUN, true);
   return isMarked;
+}
+
+/** Whether this is a process of forklock, whose program has begun. */
+export function isProgram(): boolean {
+  return Reflect.get(process, BEGUN) === true;
 }
 
 /** Called when the package is loaded. What runs here instead of our program must not: it has been started once. */

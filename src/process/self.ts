@@ -1,7 +1,7 @@
 import { ProcessError } from '../errors.js';
 import { native } from '../native.js';
 import { checkPidfds, openPidfd } from './pidfd.js';
-import { PARENT, startedBy } from './program.js';
+import { isProgram, PARENT, startedBy } from './program.js';
 
 /** Who made this process: its main process has none. */
 export interface Parent {
@@ -31,12 +31,18 @@ let known: Self | undefined;
 let made = 0;
 
 /** While the module of a target, or one to preload, is imported: its name. A process that is started then never ends to start. */
-let imported: string | undefined;
+const IMPORTED = Symbol.for('forklock.imported');
+
+/** On the process, as another copy of the package may ask. */
+function imported(): string | undefined {
+  return Reflect.get(process, IMPORTED);
+}
 
 export function self(): Self {
-  if (known) return known;
+  if (known && !isProgram()) return known;
   const { getEnvironmentData, isMainThread } = process.getBuiltinModule('node:worker_threads');
-  const told = isMainThread ? undefined : (getEnvironmentData(KEY) as unknown as Self | undefined);
+  // In a process of forklock this may be a copy of the package in a bundle, whose program's copy knows what it is.
+  const told = isMainThread && !isProgram() ? undefined : (getEnvironmentData(KEY) as unknown as Self | undefined);
   const starter = startedBy();
   if (told) known = told;
   else if (starter !== undefined) known = { ...UNBORN, parent: { pid: starter, name: 'MainProcess', pidfd: PARENT } };
@@ -71,26 +77,26 @@ export function becomeServer(on: boolean): void {
 }
 
 export async function whileImporting<T>(module: string, body: () => Promise<T>): Promise<T> {
-  imported = module;
+  Reflect.set(process, IMPORTED, module);
   try {
     return await body();
   } finally {
-    imported = undefined;
+    Reflect.set(process, IMPORTED, undefined);
   }
 }
 
 /** As Python's "bootstrapping phase" error: it would start processes without end. */
 export function refuseWhileImporting(title: string): void {
-  if (imported === undefined && isServer) {
+  if (imported() === undefined && isServer) {
     throw new ProcessError(
       `${title} would be started by the fork server, for something that a preloaded module has begun`,
     );
   }
-  if (imported === undefined && startedBy() === undefined) return;
+  if (imported() === undefined && startedBy() === undefined) return;
   const when =
-    imported === undefined
+    imported() === undefined
       ? 'before a new process has begun'
-      : `while ${imported} is imported in a new process, for a function in it`;
+      : `while ${imported()} is imported in a new process, for a function in it`;
   throw new ProcessError(
     `${title} would be started ${when}: so each process ` +
       'would start another one. What only the program itself shall do, and not who imports it, belongs in ' +

@@ -1,5 +1,4 @@
 import { statSync } from 'node:fs';
-import { createRequire, isBuiltin } from 'node:module';
 import { isAbsolute } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { types } from 'node:util';
@@ -7,6 +6,8 @@ import { outOfRange, TargetError, wrongType } from '../errors.js';
 import { programFile } from '../home.js';
 import { exportsOf } from './exports.js';
 import { locate } from './locate.js';
+import { mainModule } from './main-module.js';
+import { resolve } from './resolve.js';
 
 /** A function, or where a module exports one: `[import.meta.url, 'work']`. */
 // biome-ignore lint/suspicious/noExplicitAny: any function can be a target
@@ -65,16 +66,16 @@ export function moduleUrl(module: unknown, what: string): string {
       module,
     );
   }
-  if (isBuiltin(url)) return `node:${url}`;
-  const from = process.argv[1] !== undefined ? process.argv[1] : `${process.cwd()}/`;
+  if (modules().isBuiltin(url)) return `node:${url}`;
+  const from = mainModule();
   try {
-    return pathToFileURL(createRequire(from).resolve(url)).href;
+    const found = resolve(url, from);
+    // Who loads modules in his own way may have taught `require`.
+    return found ?? pathToFileURL(modules().createRequire(from).resolve(url)).href;
   } catch (cause) {
     throw new TargetError(
-      `${what}: no package '${url}' was found from ${from}. import.meta.resolve('${url}') tells its URL`,
-      {
-        cause,
-      },
+      `${what}: import('${url}') finds no module from ${from}. Where it does, import.meta.resolve('${url}') tells its URL`,
+      { cause },
     );
   }
 }
@@ -108,6 +109,9 @@ const PLAIN = !/(^|\s)(--import|--require|-r|--loader|--experimental-)/.test(
   [...process.execArgv, process.env.NODE_OPTIONS ?? ''].join(' '),
 );
 
+/** Bundlers take an imported `createRequire` for a promise that they have to keep. */
+const modules = () => process.getBuiltinModule('node:module');
+
 let require: NodeJS.Require | undefined;
 
 /**
@@ -117,14 +121,14 @@ let require: NodeJS.Require | undefined;
 export async function importModule(url: string): Promise<Record<string, unknown>> {
   if (PLAIN && /^file:[^?#]*\.(mjs|js)$/.test(url)) {
     try {
-      require ??= createRequire(programFile());
+      require ??= modules().createRequire(programFile());
       const exported = require(fileURLToPath(url));
       if (types.isModuleNamespaceObject(exported)) return exported as Record<string, unknown>;
     } catch (error) {
       if (!/^ERR_REQUIRE_/.test(String((error as NodeJS.ErrnoException)?.code))) throw error;
     }
   }
-  return import(url);
+  return import(/* webpackIgnore: true */ /* @vite-ignore */ url);
 }
 
 /** Imports what a place names. Errors: those of the import; `ERR_FORKLOCK_TARGET` when it is not there or no function. */

@@ -1,12 +1,8 @@
 import { native } from '../native.js';
+import { hasOption } from './node-options.js';
 
 /** V8 then does all of its work on the main thread, and one helper thread that never gets any cannot be missed. */
 export const ALONE = ['--single-threaded', '--v8-pool-size=1'];
-
-function hasOption(option: string): boolean {
-  const given = [...process.execArgv, ...(process.env.NODE_OPTIONS ?? '').split(/\s+/)];
-  return given.some((arg) => arg.replaceAll('_', '-').replace(/^-+/, '--') === option);
-}
 
 let alone: boolean | undefined;
 
