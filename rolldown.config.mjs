@@ -9,8 +9,10 @@ export default {
     'warm-spare': 'dist/process/warm-spare.js',
   },
   platform: 'node',
+  external: ['forklock'], // itself, in the modules that are loaded as a user's
   output: {
     dir: 'dist',
+    paths: { forklock: './forklock.js' },
     format: 'esm',
     sourcemap: true,
     entryFileNames: ({ name }) => (name === 'forklock' ? 'forklock.js' : `${name}.mjs`),
