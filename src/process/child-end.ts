@@ -27,6 +27,16 @@ function startPool(): void {
   process.getBuiltinModule('node:fs').access('/', () => {});
 }
 
+/** Whether node was started with it: it then counts from its start, and writes when it takes itself down, which a forked child does not. */
+const COVERED = process.env.NODE_V8_COVERAGE !== undefined;
+
+/** Under the child's own pid. What its parent had run before the fork is in there, too. */
+function writeCoverage(): void {
+  try {
+    process.getBuiltinModule('node:v8').takeCoverage();
+  } catch {} // the end goes on
+}
+
 /**
  * The end of a forked child. Node's own goes on to stop its helper threads, and libc's to run the handlers of `atexit`;
  * neither is right in a process whose threads libc has counted out. So the child leaves by _exit(2), right after the
@@ -37,6 +47,7 @@ export function leaveAtTheEnd(ending: Ending = process as unknown as Ending, exi
   let fatal = false;
   const leave = (code: number): void => {
     if (exit.flushOutput()) writeBuffered();
+    if (COVERED && ending === (process as unknown as Ending)) writeCoverage();
     exit.leaveProcess(code);
   };
 
