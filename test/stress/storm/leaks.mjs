@@ -115,7 +115,7 @@ export function checkCells(objects, journalBytes, fail) {
     [3000, () => new Lock()],
     [200, () => new Semaphore(4, { recover: true })],
     [200, () => new SharedArray('int32', 2)],
-    [50, () => new RWLock()],
+    [25, () => new RWLock()], // no more of all of these than an arena has room for: else another one gives out the rest
     [20, () => new Condition()],
     [300, () => new RawArray('int8', journalBytes)],
   ];
