@@ -620,8 +620,9 @@ for (const form of ['tryAcquire', 'acquire', 'acquireAsync'] as const) {
     // A reader that has raised its word, and has not yet looked at the writers': the moment cannot be met from outside.
     await reader!.run(({ get }) => {
       const { cell, words } = get('o').read;
-      const tag = ((cell.m.me >>> 11) & 0xfff) << 20;
-      cell.m.store(words.readers + (cell.m.me & 0x7ff) - 1, tag | 1);
+      const record = words.readers + 2 * ((cell.m.me & 0x7ff) - 1);
+      cell.m.store(record, cell.m.me);
+      cell.m.store(record + 1, 1);
     });
     const got = await heir!.run(({ get }, method) => {
       const { write } = get('o');

@@ -30,7 +30,10 @@ const GRANTED = 2;
 const TICKET = 3;
 const SIGNAL = 4;
 
-/** What is worth choosing the oldest one by one. Of more than that, a thousandth at a time goes to one participant. */
+/**
+ * What is worth choosing the oldest one by one. Of more than that, a thousandth at a time goes to one participant; and what a
+ * dead one has left goes to everybody.
+ */
 const MANY = 1000;
 
 const recordAt = (c: Signals, slot: number): number => c.records + slot * RECORD_WORDS;
@@ -169,7 +172,8 @@ function strandedAt(m: Memory, c: Signals): number {
  */
 function passOnOfDead(m: Memory, c: Signals): void {
   for (let at = strandedAt(m, c); at >= 0; at = strandedAt(m, c)) {
-    const unused = Math.min(m.load(at + GRANTED), m.load(at + WAITING), MOST_WAITS);
+    const left = Math.min(m.load(at + GRANTED), m.load(at + WAITING));
+    const unused = left < MANY ? left : Number.MAX_SAFE_INTEGER;
     grant(m, c, unused);
     m.store(at + WAITING, 0);
     m.store(at + GRANTED, 0);
