@@ -6,6 +6,7 @@
         "native/addon.cc",
         "native/dispositions.cc",
         "native/exports/fork.cc",
+        "native/exports/js-thread.cc",
         "native/exports/participants.cc",
         "native/exports/processes.cc",
         "native/exports/segments.cc",

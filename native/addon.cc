@@ -1,32 +1,36 @@
-// The addon: an environment for each thread that loads it, and the exports of native/exports/.
+// The addon: for each instance of the package's JavaScript an object with the exports of native/exports/.
 #include <dlfcn.h>
 #include <napi.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
-#include <cerrno>
-
-#include "exports/environment.h"
+#include "exports/js-thread.h"
 #include "orphans.h"
-#include "process.h"
 
 namespace forklock {
 namespace {
 
-// A worker that ends leaves its slots here, on its own thread: unlike its death, this needs no kernel walk.
-void end_environment(void* data) {
-  Environment* e = static_cast<Environment*>(data);
-  for (size_t i = 0; i < e->opened.size(); i++) e->release(i);
-  const bool is_worker = syscall(SYS_gettid) != getpid();
-  for (const int fd : e->descriptors) {
-    const int status = is_worker ? exit_status(fd, false) : -ECHILD;
-    if (status >= 0 || status == -EAGAIN) {  // a child, which nobody else has
-      reap_later(fd);
-    } else {
-      close(fd);
-    }
-  }
-  delete e;
+// Runs after the hooks at the end of the environment, when there is no more to it than its memory.
+void on_collected(napi_env, void* data, void*) {
+  Instance* instance = static_cast<Instance*>(data);
+  if (!instance->ended) instance->thread->end(instance, true);
+  delete instance;
+}
+
+Napi::Value CreateInstance(const CallbackInfo& info) {
+  Instance* instance = static_cast<JsThread*>(info.Data())->make_instance(info.Env());
+  Napi::Object object = Napi::Object::New(info.Env());
+  Exports exports(object, instance);
+  export_segments(&exports);
+  export_participants(&exports);
+  export_waiting(&exports);
+  export_fork(&exports);
+  export_processes(&exports);
+  napi_add_finalizer(info.Env(), object, instance, on_collected, nullptr, nullptr);
+  return object;
+}
+
+Napi::Value EndSleeps(const CallbackInfo& info) {
+  end_sleeps();
+  return info.Env().Undefined();
 }
 
 // Node closes the library with the last environment that loaded it; the table of segments must outlive that.
@@ -39,15 +43,10 @@ void pin_library() {
 
 Napi::Object Init(Napi::Env env, Napi::Object object) {
   pin_library();
-  auto* e = new Environment(env);
   listen_for_orphans();
-  napi_add_env_cleanup_hook(env, end_environment, e);
-  Exports exports(object, e);
-  export_segments(&exports);
-  export_participants(&exports);
-  export_waiting(&exports);
-  export_fork(&exports);
-  export_processes(&exports);
+  JsThread* thread = JsThread::load(env);
+  object.Set("createInstance", Napi::Function::New(env, CreateInstance, "createInstance", thread));
+  object.Set("endSleeps", Napi::Function::New(env, EndSleeps, "endSleeps"));
   return object;
 }
 

@@ -1,5 +1,6 @@
 #include "participant.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -185,8 +186,28 @@ void leave(Segment* segment, uint32_t slot) {
   announce(segment, slot);
 }
 
-int join_after_fork(Segment* segment, uint32_t parents) {
+bool holds(const Segment* segment, uint32_t slot) {
+  const auto name = static_cast<int32_t>(name_of(segment, slot));
+  // Of a single object, which may be an array of any size, the lock is in the first cells.
+  const uint64_t bytes = segment->type == kSingle ? std::min<uint64_t>(segment->heap, kSingleCells * kCell) : segment->heap;
+  const auto end = static_cast<off_t>(kHeapOffset + bytes);
+  off_t at = kHeapOffset;
+  // Where there are no pages there are no words, and to look would make some.
+  while (at < end && (at = lseek(segment->fd, at, SEEK_DATA)) >= 0) {
+    const off_t hole = lseek(segment->fd, at, SEEK_HOLE);
+    for (const off_t stop = hole < 0 ? end : std::min(hole, end); at < stop; at += static_cast<off_t>(sizeof(Word))) {
+      const int32_t word = reinterpret_cast<Word*>(segment->base + at)->load(std::memory_order_relaxed);
+      if ((word & INT32_MAX) == name) return true;
+    }
+  }
+  return false;
+}
+
+void forget_own_slots(Segment* segment) {
   for (auto& own : segment->own) own.store(0, std::memory_order_relaxed);  // nobody else is here yet
+}
+
+int join_after_fork(Segment* segment, uint32_t parents) {
   const int slot = join(segment);
   if (slot < 0) return slot;
   const std::atomic<int32_t>* from = segment->row(parents);

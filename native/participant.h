@@ -31,6 +31,13 @@ int join(Segment* segment);
 // Gives the calling thread's slot back. Whatever it still owns counts as abandoned, as after a death.
 void leave(Segment* segment, uint32_t slot);
 
+// Whether it is the owner of a lock there, by what the memory says: nothing that takes a look at each word of the heap is
+// asked for often.
+bool holds(const Segment* segment, uint32_t slot);
+
+// In the child of a fork: no slot belongs to a thread of this process. For all segments, before the first join_after_fork.
+void forget_own_slots(Segment* segment);
+
 // In the child of a fork: takes a slot of its own in the place of the parent's, which it left there, and marks as used
 // what the parent had marked: the child has the same objects open. Returns its index, or -errno.
 int join_after_fork(Segment* segment, uint32_t parents);

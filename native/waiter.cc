@@ -161,7 +161,7 @@ bool WaiterThread::has_room() {
   return entries_.size() < (has_waitv() ? kThreadEntries : 1);
 }
 
-bool WaiterThread::add(uint32_t id, const Watch& watch) {
+bool WaiterThread::add(WaitId id, const Watch& watch) {
   if (!has_room()) return false;  // nobody else adds anything
   {
     std::lock_guard<std::mutex> guard(mutex_);
@@ -171,13 +171,20 @@ bool WaiterThread::add(uint32_t id, const Watch& watch) {
   return true;
 }
 
-bool WaiterThread::remove(uint32_t id) {
+bool WaiterThread::remove(WaitId id) {
   std::lock_guard<std::mutex> guard(mutex_);
   const auto it = std::find_if(entries_.begin(), entries_.end(), [id](const Entry& e) { return e.id == id; });
   if (it == entries_.end()) return false;
   entries_.erase(it);
   ring();
   return true;
+}
+
+void WaiterThread::remove_all(uint32_t instance) {
+  std::lock_guard<std::mutex> guard(mutex_);
+  const auto of_instance = [instance](const Entry& e) { return e.id >> 32 == instance; };
+  entries_.erase(std::remove_if(entries_.begin(), entries_.end(), of_instance), entries_.end());
+  ring();
 }
 
 void WaiterThread::run() {
@@ -271,7 +278,7 @@ void WaiterThread::give_back_wakes() {
 }
 
 void WaiterThread::report_changed() {
-  uint32_t done[kThreadEntries];
+  WaitId done[kThreadEntries];
   unsigned n = 0;
   {
     std::lock_guard<std::mutex> guard(mutex_);
@@ -303,7 +310,7 @@ int Waiters::make_room() {
   });
 }
 
-int Waiters::add(uint32_t id, const Watch& watch) {
+int Waiters::add(WaitId id, const Watch& watch) {
   const int failed = make_room();
   if (failed != 0) return failed;
   for (auto& thread : threads_) {
@@ -317,11 +324,15 @@ void Waiters::abandon() {
   threads_.clear();
 }
 
-bool Waiters::remove(uint32_t id) {
+bool Waiters::remove(WaitId id) {
   for (auto& thread : threads_) {
     if (thread->remove(id)) return true;
   }
   return false;
+}
+
+void Waiters::remove_all(uint32_t instance) {
+  for (auto& thread : threads_) thread->remove_all(instance);
 }
 
 }  // namespace forklock

@@ -1,4 +1,4 @@
-// The threads that sleep for async waits: one an environment, and more of them when the words do not fit into one
+// The threads that sleep for async waits: one a JavaScript thread, and more of them when the words do not fit into one
 // futex_waitv. libuv's pool is never used: four waits there would stop every fs and dns call of the process.
 #pragma once
 
@@ -33,21 +33,25 @@ void end_sleeps();
 // Sleeps for at most `ms`. One call is one slice: the caller looks again, whatever the reason for the return.
 void sleep_on(const Watch& watch, double ms);
 
+// Which instance (upper half), and which of its waits.
+using WaitId = uint64_t;
+
 class WaiterThread {
  public:
-  using Report = std::function<void(uint32_t id)>;
+  using Report = std::function<void(WaitId id)>;
 
   explicit WaiterThread(Report report);
   ~WaiterThread();  // stops, wakes and joins
 
   int start();  // 0 or -errno
   bool has_room();
-  bool add(uint32_t id, const Watch& watch);  // false: no room
-  bool remove(uint32_t id);                   // false: not here (any more)
+  bool add(WaitId id, const Watch& watch);  // false: no room
+  bool remove(WaitId id);                  // false: not here (any more)
+  void remove_all(uint32_t instance);
 
  private:
   struct Entry {
-    uint32_t id;
+    WaitId id;
     Watch watch;
     SegmentUse use;  // a sleeping thread may touch the words after JavaScript has closed the segment
   };
@@ -79,13 +83,14 @@ class WaiterThread {
   pthread_t thread_{};
 };
 
-// All waiter threads of one environment. Everything but the report is called on the environment's JS thread.
+// All waiter threads of one JS thread. Everything but the report is called on that.
 class Waiters {
  public:
   explicit Waiters(WaiterThread::Report report) : report_(std::move(report)) {}
   int make_room();  // for one more wait: 0, or -errno when that takes a thread and none can be made
-  int add(uint32_t id, const Watch& watch);  // 0 or -errno
-  bool remove(uint32_t id);
+  int add(WaitId id, const Watch& watch);  // 0 or -errno
+  bool remove(WaitId id);
+  void remove_all(uint32_t instance);
   void stop() { threads_.clear(); }
   void abandon();  // in the child of a fork, where the threads are not
 

@@ -17,10 +17,9 @@ void raise_uncaught(napi_env env) {
   if (napi_typeof(env, error, &type) == napi_ok && type != napi_null) napi_fatal_exception(env, error);
 }
 
-Watches* Watches::make(napi_env env, napi_value callback) {
-  Watches* watches = new Watches(env);
-  if (napi_create_reference(env, callback, 1, &watches->callback_) != napi_ok ||
-      napi_add_async_cleanup_hook(env, on_cleanup, watches, &watches->hook_) != napi_ok) {
+Watches* Watches::make(napi_env env, Find callback, Keep keep) {
+  Watches* watches = new Watches(env, std::move(callback), std::move(keep));
+  if (napi_add_async_cleanup_hook(env, on_cleanup, watches, &watches->hook_) != napi_ok) {
     delete watches;
     return nullptr;
   }
@@ -32,7 +31,7 @@ int Watches::add(int fd, bool ref) {
   if (open_.count(fd) != 0) return -EEXIST;
   uv_loop_t* loop = nullptr;
   if (napi_get_uv_event_loop(env_, &loop) != napi_ok) return -EINVAL;
-  auto made = std::make_unique<Watch>(Watch{{}, this, fd});
+  auto made = std::make_unique<Watch>(Watch{{}, this, fd, true});
   open_[fd] = made.get();  // the last thing that asks for memory: libuv cannot be told to forget a handle at once
   Watch* watch = made.get();
   int failed = uv_poll_init(loop, &watch->poll, fd);
@@ -47,20 +46,34 @@ int Watches::add(int fd, bool ref) {
     close(watch);
     return failed;
   }
-  if (!ref) uv_unref(reinterpret_cast<uv_handle_t*>(&watch->poll));
+  count_kept(1);
+  if (!ref) set_kept(watch, false);
   return 0;
 }
 
 int Watches::keep(int fd, bool ref) {
   const auto at = open_.find(fd);
   if (at == open_.end()) return -ENOENT;
-  uv_handle_t* handle = reinterpret_cast<uv_handle_t*>(&at->second->poll);
-  if (ref) {
+  set_kept(at->second, ref);
+  return 0;
+}
+
+void Watches::set_kept(Watch* watch, bool on) {
+  if (watch->kept == on) return;
+  watch->kept = on;
+  uv_handle_t* handle = reinterpret_cast<uv_handle_t*>(&watch->poll);
+  if (on) {
     uv_ref(handle);
   } else {
     uv_unref(handle);
   }
-  return 0;
+  count_kept(on ? 1 : -1);
+}
+
+void Watches::count_kept(int by) {
+  const int before = kept_;
+  kept_ += by;
+  if ((before > 0) != (kept_ > 0) && !over_) keep_callback_(kept_ > 0);
 }
 
 int Watches::remove(int fd) {
@@ -68,6 +81,7 @@ int Watches::remove(int fd) {
   if (at == open_.end()) return -ENOENT;
   Watch* watch = at->second;
   open_.erase(at);
+  if (watch->kept) count_kept(-1);
   close(watch);
   return 0;
 }
@@ -92,11 +106,14 @@ void Watches::finish_if_over() {
 }
 
 void Watches::on_cleanup(napi_async_cleanup_hook_handle, void* data) {
-  Watches* self = static_cast<Watches*>(data);
-  self->over_ = true;
-  for (const auto& entry : self->open_) self->close(entry.second);
-  self->open_.clear();
-  self->finish_if_over();
+  static_cast<Watches*>(data)->end();
+}
+
+void Watches::end() {
+  over_ = true;
+  for (const auto& entry : open_) close(entry.second);
+  open_.clear();
+  finish_if_over();
 }
 
 void Watches::on_readable(uv_poll_t* poll, int, int) {  // an error is for the reader to see
@@ -107,13 +124,15 @@ void Watches::on_readable(uv_poll_t* poll, int, int) {  // an error is for the r
 void Watches::call(int fd) {
   napi_handle_scope scope;
   if (napi_open_handle_scope(env_, &scope) != napi_ok) return;
-  napi_value callback, receiver, argument;
-  napi_get_reference_value(env_, callback_, &callback);
-  napi_get_global(env_, &receiver);
-  napi_create_int32(env_, fd, &argument);
-  // As any other callback of Node: ticks and promises run after it.
-  napi_make_callback(env_, nullptr, receiver, callback, 1, &argument, nullptr);
-  raise_uncaught(env_);
+  napi_value receiver, argument;
+  napi_value callback = callback_();
+  if (callback != nullptr) {
+    napi_get_global(env_, &receiver);
+    napi_create_int32(env_, fd, &argument);
+    // As any other callback of Node: ticks and promises run after it.
+    napi_make_callback(env_, nullptr, receiver, callback, 1, &argument, nullptr);
+    raise_uncaught(env_);
+  }
   napi_close_handle_scope(env_, scope);
 }
 

@@ -1,9 +1,18 @@
-import { ForklockError } from './errors.js';
+import { afterForkInChild } from './after-fork.js';
+import { checked, ForklockError } from './errors.js';
 import { addonFiles, bundled } from './home.js';
+import { hearOfExit, process, thread } from './thread.js';
+
+/** What the addon exports: one for all instances of this package in a thread, by whichever way Node loads it. */
+interface Addon {
+  createInstance(): Native;
+  /** Blocked threads go back to JavaScript, where they can be stopped. */
+  endSleeps(): void;
+}
 
 /**
- * The addon, as native/addon.cc exports it. Segments are named by small integers that belong to this environment
- * (the main thread or one worker); a negative result is `-errno`.
+ * The addon's side of this instance of the package, as native/exports/ has it: see docs/design.md, "Instances". Segments are
+ * named by small integers that belong to the instance; a negative result is `-errno`.
  */
 export interface Native {
   createAnonymous(type: number, heap: number): number;
@@ -25,7 +34,6 @@ export interface Native {
   sum(index: number, cell: number, what: number): number;
   /** `watched`: `[index, word, expected, members, owner, living]`, in one argument, as for many the addon needs memory. */
   sleep(watched: Int32Array, ms: number): number;
-  endSleeps(): void;
   wake(index: number, word: number, n: number): number;
   onReady(callback: () => void): number;
   sleepAsync(id: number, watched: Int32Array): number;
@@ -42,6 +50,8 @@ export interface Native {
   whyNoFork(): string;
   /** Why the last fork was refused. */
   forkRefusal(): string;
+  /** In the child of a fork by another copy of the addon: participants of its own. Else, and the second time, nothing. */
+  startAnew(): number;
   /** In the child of a fork: the parent's `fork` may return. */
   childIsReady(): void;
   /** In the child of a fork: it ends, and the parent's `fork` is refused for this reason. */
@@ -131,14 +141,18 @@ function load(): Native {
     );
   }
   const addon = loadAddon();
+  const instance = addon.createInstance();
   // For the tests of the fallback: with this the addon behaves as on a kernel without futex_waitv.
-  if (process.env.FORKLOCK_PLAIN_FUTEX === '1') addon.forcePlainFutex(true);
+  if (process.env.FORKLOCK_PLAIN_FUTEX === '1') instance.forcePlainFutex(true);
   // `process.exit()` stops the workers one after the other, and none of them while it is in a native sleep.
-  if (process.getBuiltinModule('node:worker_threads').isMainThread) process.once('exit', addon.endSleeps);
-  return addon;
+  if (process.getBuiltinModule('node:worker_threads').isMainThread) {
+    thread.exits.add(addon.endSleeps);
+    hearOfExit();
+  }
+  return instance;
 }
 
-function loadAddon(): Native {
+function loadAddon(): Addon {
   const { files, folders, isBundled } = addonFiles();
   const failures: Error[] = [];
   for (const file of files) {
@@ -170,6 +184,11 @@ function notLoaded(file: string, cause: Error): string {
 }
 
 let loaded: Native | undefined;
+
+// The first thing that is done: another copy of the package, whose addon knows nothing of this one, may have forked.
+afterForkInChild((rehearsing) => {
+  if (!rehearsing && loaded) checked(loaded.startAnew(), 'registering with shared memory');
+});
 
 /** Loads at the first use, so that importing the package costs nothing and works on every platform. */
 export function native(): Native {

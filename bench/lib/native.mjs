@@ -1,5 +1,5 @@
-// The addon itself, for what it measures of its own work: the same copy that the package in this process has loaded.
+// An instance of the addon, for what that measures of its own work: of the same addon that the package has loaded.
 import { createRequire } from 'node:module';
 import { entry } from './forklock.mjs';
 
-export const native = createRequire(entry)('../build/Release/forklock.node');
+export const native = createRequire(entry)('../build/Release/forklock.node').createInstance();

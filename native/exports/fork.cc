@@ -1,5 +1,5 @@
 // fork(2), and what its child needs.
-#include "environment.h"
+#include "js-thread.h"
 
 #include <sys/random.h>
 
@@ -17,34 +17,10 @@
 namespace forklock {
 namespace {
 
-// In the child, with all signals blocked: a participant of its own, with no wait pending. Returns 0 or -errno.
-int start_anew(Environment& e) {
-  // A signal that is blocked is not thrown away for being ignored: one that came in the meantime still ends the child.
-  heed_group_signals();
-  forget_orphans();
-  e.waiters.abandon();
-  e.ready.clear();
-  e.taken = 0;
-  if (e.pending > 0) e.count_pending(-static_cast<int>(e.pending));
-  for (Opened& o : e.opened) {
-    if (o.slot < 0) continue;
-    o.slot = join_after_fork(o.segment, static_cast<uint32_t>(o.slot));
-    if (o.slot < 0) return o.slot;
-  }
-  return 0;
-}
-
-// As a thread that ends does: others need not find out by themselves.
-void leave_slots(Environment& e) {
-  for (Opened& o : e.opened) {
-    if (o.slot >= 0) leave(o.segment, static_cast<uint32_t>(o.slot));
-  }
-}
-
 // descriptors to keep, whether listening sockets are kept, whether helper threads are, Int32Array(1) that gets the pidfd
 // -> pid, or 0 in the child
 Value Fork(const CallbackInfo& info) {
-  Environment& e = self(info);
+  Instance& e = self(info);
   Keep keep{{}, info[1].As<Napi::Boolean>().Value()};
   const Napi::Array descriptors = info[0].As<Napi::Array>();
   for (uint32_t i = 0; i < descriptors.Length(); i++) {
@@ -55,7 +31,7 @@ Value Fork(const CallbackInfo& info) {
   e.why_not.clear();
   Room room(e.descriptors);
   const bool with_helpers = info[2].As<Napi::Boolean>().Value();
-  const Forked made = fork_process(loop, keep, with_helpers, [&e] { return start_anew(e); }, &e.why_not);
+  const Forked made = fork_process(loop, keep, with_helpers, [&e] { return e.thread->start_anew(); }, &e.why_not);
   if (made.pid >= 0) e.why_not.clear();
   room.keep(made.pidfd);
   info[3].As<Napi::Int32Array>()[0] = made.pidfd;
@@ -69,13 +45,16 @@ Value WhyNoFork(const CallbackInfo& info) {  // on this machine
 
 Value ForkRefusal(const CallbackInfo& info) { return Napi::String::New(info.Env(), self(info).why_not); }
 
+// In the child of a fork by another copy of the addon. -> 0 or -errno
+Value StartAnew(const CallbackInfo& info) { return give(info, self(info).thread->start_anew()); }
+
 Value ChildIsReady(const CallbackInfo& info) {
   child_is_ready();
   return info.Env().Undefined();
 }
 
 Value ChildGivesUp(const CallbackInfo& info) {  // the reason
-  leave_slots(self(info));
+  self(info).thread->leave_slots();
   child_gives_up(text(info, 0));
 }
 
@@ -98,7 +77,7 @@ Value LeaveCalls(const CallbackInfo& info) {
 
 // callback: gets the number of active handles before the loop blocks for what may be nothing of this process's own
 Value OnRest(const CallbackInfo& info) {
-  Environment& e = self(info);
+  Instance& e = self(info);
   e.at_rest = Napi::Persistent(info[0].As<Napi::Function>());
   uv_loop_t* loop = nullptr;
   if (napi_get_uv_event_loop(e.env, &loop) != napi_ok) return give(info, -EINVAL);
@@ -150,7 +129,7 @@ Value LeaveBeforeTeardown(const CallbackInfo& info) {
 }
 
 Value LeaveProcess(const CallbackInfo& info) {
-  leave_slots(self(info));
+  self(info).thread->leave_slots();
   set_exit_code(number(info, 0));
   leave_process();
 }
@@ -161,6 +140,7 @@ void export_fork(Exports* exports) {
   exports->add("fork", Fork);
   exports->add("whyNoFork", WhyNoFork);
   exports->add("forkRefusal", ForkRefusal);
+  exports->add("startAnew", StartAnew);
   exports->add("childIsReady", ChildIsReady);
   exports->add("childGivesUp", ChildGivesUp);
   exports->add("forkTimes", ForkTimesOf);

@@ -1,11 +1,11 @@
 // Who takes part in shared memory, and what of it each one uses.
-#include "environment.h"
+#include "instance.h"
 
 namespace forklock {
 namespace {
 
 Value Join(const CallbackInfo& info) {  // index -> slot
-  Environment& e = self(info);
+  Instance& e = self(info);
   const int32_t index = number(info, 0);
   Segment* s = e.at(index);
   if (s == nullptr || !s->has_slots()) return give(info, -EBADF);
@@ -20,7 +20,7 @@ Value Join(const CallbackInfo& info) {  // index -> slot
 
 // The row entry of this participant for a cell, or null.
 std::atomic<int32_t>* row_entry(const CallbackInfo& info) {
-  Environment& e = self(info);
+  Instance& e = self(info);
   const int32_t index = number(info, 0);
   const uint32_t cell = info[1].As<Napi::Number>().Uint32Value();
   Segment* s = e.at(index);

@@ -1,5 +1,5 @@
 // Other processes: started, watched, talked to.
-#include "environment.h"
+#include "instance.h"
 
 #include <fcntl.h>
 #include <sys/socket.h>
@@ -159,8 +159,10 @@ Value EndSending(const CallbackInfo& info) {  // socket: nothing more comes from
 }
 
 Value OnReadable(const CallbackInfo& info) {  // callback: called with a watched descriptor that is readable
-  Environment& e = self(info);
-  e.watches = Watches::make(e.env, info[0]);
+  Instance& e = self(info);
+  if (!e.on_readable.set(info, "onReadableCallback")) return give(info, -ENOMEM);
+  e.watches = Watches::make(
+      e.env, [&e] { return e.on_readable.function(); }, [&e](bool on) { e.on_readable.keep(on); });
   return give(info, e.watches == nullptr ? -ENOMEM : 0);
 }
 

@@ -1,5 +1,5 @@
 // Shared memory: made, opened, mapped.
-#include "environment.h"
+#include "instance.h"
 
 namespace forklock {
 namespace {
@@ -72,7 +72,7 @@ Value UnlinkName(const CallbackInfo& info) {  // directory, name
 }
 
 Value Close(const CallbackInfo& info) {  // index
-  Environment& e = self(info);
+  Instance& e = self(info);
   const int32_t index = number(info, 0);
   if (e.at(index) == nullptr) return give(info, -EBADF);
   e.release(static_cast<size_t>(index));

@@ -1,5 +1,5 @@
 // Sleeping on words of shared memory, and waking those who do.
-#include "environment.h"
+#include "js-thread.h"
 
 #include "../futex.h"
 
@@ -27,58 +27,54 @@ Value Sleep(const CallbackInfo& info) {  // Int32Array: see read_watch, ms
   return give(info, 0);
 }
 
-Value EndSleeps(const CallbackInfo& info) {
-  end_sleeps();
-  return info.Env().Undefined();
-}
-
 Value Wake(const CallbackInfo& info) {  // index, word, n -> how many
   Segment* s = self(info).at(number(info, 0));
   Word* word = s == nullptr ? nullptr : s->word(info[1].As<Napi::Number>().Uint32Value());
   return give(info, word == nullptr ? -EINVAL : futex_wake(word, number(info, 2)));
 }
 
-void end_waiting(void* data) {
-  Environment& e = *static_cast<Environment*>(data);
-  e.waiters.stop();  // joined here: a thread that calls into an environment that is gone aborts the process
-  napi_release_threadsafe_function(e.wake_js, napi_tsfn_abort);
-  e.wake_js = nullptr;
+void call_ready(napi_env env, napi_value, void* context, void*) {
+  if (env == nullptr) return;  // it ends
+  napi_value function = static_cast<Instance*>(context)->on_ready.function();
+  napi_value receiver;
+  if (function == nullptr || napi_get_undefined(env, &receiver) != napi_ok) return;
+  napi_call_function(env, receiver, function, 0, nullptr, nullptr);
 }
 
 Value OnReady(const CallbackInfo& info) {  // callback: called, without arguments, when NextReady has something
-  Environment& e = self(info);
+  Instance& e = self(info);
   napi_value name;
   napi_create_string_utf8(e.env, "forklock", NAPI_AUTO_LENGTH, &name);
-  if (napi_create_threadsafe_function(e.env, info[0], nullptr, name, 0, 1, nullptr, nullptr, nullptr, nullptr,
+  if (!e.on_ready.set(info, "onReadyCallback") ||
+      napi_create_threadsafe_function(e.env, nullptr, nullptr, name, 0, 1, nullptr, nullptr, &e, call_ready,
                                       &e.wake_js) != napi_ok) {
     return give(info, -ENOMEM);
   }
   napi_unref_threadsafe_function(e.env, e.wake_js);
-  // Hooks run last in, first out: after this one the thread-safe function's own, before it nothing of it has ended.
-  napi_add_env_cleanup_hook(e.env, end_waiting, &e);
+  e.thread->listen(&e);
   return give(info, 0);
 }
 
 Value SleepAsync(const CallbackInfo& info) {  // id, Int32Array: see read_watch
-  Environment& e = self(info);
+  Instance& e = self(info);
   Watch w;
   if (!read_watch(info, 1, &w)) return give(info, -EINVAL);
   e.make_room();
-  const int failed = e.waiters.add(info[0].As<Napi::Number>().Uint32Value(), w);
+  const int failed = e.thread->add_wait(e, info[0].As<Napi::Number>().Uint32Value(), w);
   if (failed == 0) e.count_pending(1);
   return give(info, failed);
 }
 
 Value MakeRoom(const CallbackInfo& info) {  // for one more SleepAsync, which then does not fail
-  Environment& e = self(info);
+  Instance& e = self(info);
   e.make_room();
-  return give(info, e.waiters.make_room());
+  return give(info, e.thread->make_room());
 }
 
 Value CancelAsync(const CallbackInfo& info) {  // id
-  Environment& e = self(info);
+  Instance& e = self(info);
   const uint32_t id = info[0].As<Napi::Number>().Uint32Value();
-  bool found = e.waiters.remove(id);
+  bool found = e.thread->remove_wait(e, id);
   if (!found) {
     std::lock_guard<std::mutex> guard(e.mutex);
     const auto it = std::find(e.ready.begin() + e.taken, e.ready.end(), id);
@@ -90,7 +86,7 @@ Value CancelAsync(const CallbackInfo& info) {  // id
 }
 
 Value NextReady(const CallbackInfo& info) {  // -> id, or -1
-  Environment& e = self(info);
+  Instance& e = self(info);
   uint32_t id;
   {
     std::lock_guard<std::mutex> guard(e.mutex);
@@ -110,7 +106,6 @@ Value ForcePlainFutex(const CallbackInfo& info) {
 
 void export_waiting(Exports* exports) {
   exports->add("sleep", Sleep);
-  exports->add("endSleeps", EndSleeps);
   exports->add("wake", Wake);
   exports->add("onReady", OnReady);
   exports->add("sleepAsync", SleepAsync);

@@ -1,3 +1,5 @@
+import { process } from '../thread.js';
+
 /**
  * Node's serializer with the hooks that its documentation names and its types leave out. Both classes are had at the
  * first use: `node:v8` takes a millisecond to load, a good part of the import of this package.

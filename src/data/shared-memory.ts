@@ -17,6 +17,7 @@ import { FILE_REASONS, fileName } from '../memory/names.js';
 import { type Cookie, checkMappable, isGone, MEMORY_REASONS, mapSegment } from '../memory/segment.js';
 import { native } from '../native.js';
 import { checkBoolean, checkInteger, checkObject } from '../options.js';
+import { process } from '../thread.js';
 
 /** Where POSIX `shm_open` keeps its objects on Linux: shm_overview(7). */
 const DIRECTORY = '/dev/shm';

@@ -1,4 +1,4 @@
-import { afterForkInChild } from '../after-fork.js';
+import { afterForkInChild, afterForkInParent } from '../after-fork.js';
 import { native } from '../native.js';
 import { ARENA, CELL_BYTES, CELL_WORDS, HEAP_WORD } from './layout.js';
 import { Segment } from './segment.js';
@@ -83,10 +83,10 @@ const arenas: Arena[] = [];
 let closed: Block[] = [];
 let sweepAt = SWEEP_AFTER;
 
-/** In the parent of a fork: what is closed from here on may still be open in the child. */
-export function shareWithChild(): void {
+// What is closed from here on may still be open in the child.
+afterForkInParent(() => {
   for (const arena of arenas) arena.shared = true;
-}
+});
 
 /** Marks one cell and takes that back, which has compiled what each child does with all. */
 function rehearse(): void {

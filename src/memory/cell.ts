@@ -1,5 +1,6 @@
 import { ClosedError, corrupt, ForklockError, HandleError } from '../errors.js';
 import { native } from '../native.js';
+import { process } from '../thread.js';
 import { allocate, type Block, free, LARGEST_BLOCK } from './arena.js';
 import { type Handle, hexOfCookie, parseHandle } from './handle.js';
 import { ARENA, CELL_BYTES, CELL_WORDS, HEAP_WORD, SINGLE } from './layout.js';

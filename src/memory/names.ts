@@ -1,4 +1,5 @@
 import { outOfRange, type Reasons, SystemError, wrongType } from '../errors.js';
+import { process } from '../thread.js';
 
 /** Where named objects are: one directory a user, so that nobody else can plant or read files there. */
 export function namedDirectory(): string {

@@ -1,5 +1,6 @@
 import { ForkUnsafeError, outOfRange, wrongType } from '../errors.js';
 import { checkObject } from '../options.js';
+import { process } from '../thread.js';
 
 /** What runs around a fork. */
 export interface ForkHooks {

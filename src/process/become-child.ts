@@ -1,16 +1,33 @@
-import { runAfterFork } from '../after-fork.js';
+import { afterForkInChild, runAfterFork } from '../after-fork.js';
 import { native } from '../native.js';
+import { process } from '../thread.js';
 import { leaveAtTheEnd } from './child-end.js';
+import { letExitEnd } from './exit-ends.js';
 import { dropBuffered } from './output.js';
-import { renewRandomness } from './random.js';
+import { renewCrypto, renewMath } from './random.js';
 import { silenceRequests } from './silence.js';
 
 /** The IPC channel to whoever started the parent with `child_process.fork` is the parent's. */
-function dropChannel(): void {
+function dropChannel(of: NodeJS.Process): void {
   for (const [key, value] of [['send'], ['disconnect'], ['channel'], ['connected', false]] as const) {
-    Object.defineProperty(process, key, { value, writable: true, configurable: true, enumerable: true });
+    Object.defineProperty(of, key, { value, writable: true, configurable: true, enumerable: true });
   }
 }
+
+function putRight(of: NodeJS.Process): void {
+  const pid = { value: native().getpid(), writable: false, configurable: true, enumerable: true };
+  Object.defineProperty(of, 'pid', pid);
+  if (of.send !== undefined) dropChannel(of);
+  letExitEnd(of);
+}
+
+// Whichever instance of the package has forked: what there is one of in each context, where `process` may be a copy.
+afterForkInChild((rehearsing) => {
+  if (rehearsing) return;
+  renewMath(Math);
+  const copy = globalThis.process as NodeJS.Process | undefined;
+  if (copy && copy !== process) putRight(copy);
+});
 
 /** Forked children leave as this says; a child of a child has it already. */
 let leaves = false;
@@ -25,16 +42,10 @@ export interface Becoming {
 /** Everything that a fork leaves wrong in JavaScript. */
 export function becomeChild({ rehearsing = false, anew = false }: Becoming = {}): void {
   if (!rehearsing) {
-    Object.defineProperty(process, 'pid', {
-      value: native().getpid(),
-      writable: false,
-      configurable: true,
-      enumerable: true,
-    });
+    putRight(process);
     if (!leaves || anew) leaveAtTheEnd();
     leaves = true;
-    renewRandomness();
-    if (process.send !== undefined) dropChannel();
+    renewCrypto();
     if (native().leftOutput()) dropBuffered();
   }
   if (rehearsing || native().leftRequests()) silenceRequests(rehearsing);

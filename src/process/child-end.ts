@@ -1,4 +1,5 @@
 import { native } from '../native.js';
+import { process } from '../thread.js';
 import { writeBuffered } from './output.js';
 
 type Emit = (name: string | symbol, ...args: unknown[]) => boolean;

@@ -1,4 +1,5 @@
 import { EventEmitter } from 'node:events';
+import { process } from '../thread.js';
 
 const emitter = EventEmitter.prototype;
 const METHODS = Object.getOwnPropertyNames(emitter).filter(
@@ -21,7 +22,8 @@ const node = process as typeof process & {
 const sourceOf = (value: unknown): string => Function.prototype.toString.call(value);
 
 const NODES_EXIT = /^function exit\(code\) \{[\s\S]*\bprocess\.reallyExit\(process\.exitCode \|\| kNoFailure\)/;
-const nodesExit = NODES_EXIT.test(sourceOf(process.exit)) ? process.exit : exit;
+/** What ends the process, whatever somebody has put in its place. */
+export const nodesExit = NODES_EXIT.test(sourceOf(process.exit)) ? process.exit : exit;
 
 /** As Node's, of which somebody had made something else before this package was loaded. */
 function exit(...given: [code?: number | string]): never {

@@ -1,4 +1,6 @@
+import { onExit } from '../after-fork.js';
 import { SystemError } from '../errors.js';
+import { process } from '../thread.js';
 import { children } from './children.js';
 import { nap } from './descriptors.js';
 import { endServers } from './forkserver-client.js';
@@ -6,25 +8,23 @@ import { endServers } from './forkserver-client.js';
 /** How long daemons may take to end by themselves when their parent ends, in ms. */
 const GRACE = 100;
 
-let registered = false;
+function endChildren(): void {
+  // In the child of a fork there are none: its parent's were forgotten.
+  const daemons = [...children].filter((child) => child.daemon && child.isAlive());
+  for (const child of daemons) tell(() => child.terminate());
+  const deadline = performance.now() + GRACE;
+  const some = (): boolean => daemons.some((child) => child.isAlive());
+  while (some() && performance.now() < deadline) nap(); // until all have ended, or their time is up
+  for (const child of daemons) tell(() => child.kill());
+  endServers();
+}
 
 /**
  * Daemons end with the process that started them, however that ends. Here it ends by itself: they get a SIGTERM, and a
  * moment for their own handlers. What is left then, SIGKILL ends. (A worker that ends is no process.)
  */
 export function endDaemonsAtExit(): void {
-  if (registered || !process.getBuiltinModule('node:worker_threads').isMainThread) return;
-  registered = true;
-  process.on('exit', () => {
-    // In the child of a fork there are none: its parent's were forgotten.
-    const daemons = [...children].filter((child) => child.daemon && child.isAlive());
-    for (const child of daemons) tell(() => child.terminate());
-    const deadline = performance.now() + GRACE;
-    const some = (): boolean => daemons.some((child) => child.isAlive());
-    while (some() && performance.now() < deadline) nap(); // until all have ended, or their time is up
-    for (const child of daemons) tell(() => child.kill());
-    endServers();
-  });
+  if (process.getBuiltinModule('node:worker_threads').isMainThread) onExit(endChildren);
 }
 
 /** A process that has given up root may not send a signal to what it started before. That sees its end all the same. */

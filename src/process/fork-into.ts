@@ -1,6 +1,7 @@
 import { setImmediate } from 'node:timers';
 import { ForkUnsafeError } from '../errors.js';
 import { native } from '../native.js';
+import { process } from '../thread.js';
 import { runHooksInChild } from './at-fork.js';
 import { becomeChild, setUpChild } from './become-child.js';
 import { dropHooks } from './drop-hooks.js';

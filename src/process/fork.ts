@@ -1,6 +1,6 @@
+import { runAfterForkInParent } from '../after-fork.js';
 import { EAGAIN } from '../errno.js';
 import { checked, ForkUnsafeError, type Reasons, wrongType } from '../errors.js';
-import { shareWithChild } from '../memory/arena.js';
 import { native } from '../native.js';
 import { checkObject } from '../options.js';
 import { beginRound } from './at-fork.js';
@@ -49,7 +49,7 @@ export function callFork(descriptors: readonly number[], listening: boolean): Fo
     pid = native().fork(descriptors, listening, !runsAlone(), made);
     const refusal = pid === EAGAIN ? native().forkRefusal() : '';
     if (refusal !== '') throw new ForkUnsafeError(refusal);
-    if (checked(pid, 'fork()', REASONS) > 0) shareWithChild();
+    if (checked(pid, 'fork()', REASONS) > 0) runAfterForkInParent();
   } finally {
     if (pid !== 0) hooks.inParent();
   }

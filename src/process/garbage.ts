@@ -1,3 +1,5 @@
+import { process } from '../thread.js';
+
 /** V8's own function. A minor collection is one of new objects only. */
 type Collect = (options?: { type: 'minor' }) => void;
 

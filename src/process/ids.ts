@@ -1,4 +1,5 @@
 import { availableParallelism } from 'node:os';
+import { process } from '../thread.js';
 
 /** This process's id, as getpid(2) says. */
 export function getpid(): number {

@@ -1,5 +1,6 @@
 import { checked, ForkUnsafeError } from '../errors.js';
 import { native } from '../native.js';
+import { process } from '../thread.js';
 import type { Child } from './child.js';
 import { ownFile } from './copies.js';
 import { environment } from './environment.js';

@@ -1,4 +1,5 @@
 import type { Profiler, Runtime, Session } from 'node:inspector';
+import { process } from '../thread.js';
 
 type Call = <T>(method: string, params?: object) => T;
 

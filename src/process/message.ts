@@ -6,6 +6,7 @@ import { checked, ForklockError } from '../errors.js';
 import { parseHandle } from '../memory/handle.js';
 import { type Cookie, Segment } from '../memory/segment.js';
 import { native } from '../native.js';
+import { process } from '../thread.js';
 import type { Retained } from './child.js';
 import { nap } from './descriptors.js';
 import type { Place } from './target.js';

@@ -1,5 +1,6 @@
 import { outOfRange, ProcessError, wrongType } from '../errors.js';
 import { checkBoolean, checkObject } from '../options.js';
+import { process } from '../thread.js';
 import { whyNoFork } from './why-no-fork.js';
 
 /**

@@ -1,4 +1,5 @@
 import { writeSync } from 'node:fs';
+import { process } from '../thread.js';
 
 /** What a stream has yet to hand to libuv: something only while libuv has a write of it in its queue. */
 interface State {

@@ -12,7 +12,7 @@ import { launch, type Role } from './launch.js';
 import type { Body, Header } from './message.js';
 import { getStartMethod, type StartMethod } from './methods.js';
 import { closeStdin, endWithParent, importing, runHere } from './run.js';
-import { becomeSelf, countAnew, nextIdentity, pidfdOfSelf, refuseWhileImporting, self } from './self.js';
+import { becomeSelf, countAnew, nextIdentity, pidfdOfSelf, refuseWhileImporting, self, setAuthkey } from './self.js';
 import { checkTarget, load, placeAt, placeOf, type Target } from './target.js';
 
 export interface ProcessOptions {
@@ -289,13 +289,14 @@ export class Process {
 
   /** A secret that a process has in common with those that it starts: 32 random bytes, unless it was set. */
   get authkey(): Buffer {
+    if (this.#state === 'current' && !this.#authkey.equals(self().authkey)) this.#authkey = Buffer.from(self().authkey);
     return this.#authkey;
   }
 
   set authkey(key: Uint8Array) {
     if (!(key instanceof Uint8Array)) throw wrongType('authkey', 'a Uint8Array', key);
     this.#authkey = Buffer.from(key);
-    if (this.#state === 'current') becomeSelf({ ...self(), authkey: this.#authkey });
+    if (this.#state === 'current') setAuthkey(this.#authkey);
   }
 
   get #title(): string {
@@ -344,17 +345,19 @@ function isOurs(Class: typeof Process): boolean {
   return ours.has(Class);
 }
 
-let current: Process | undefined;
+let current: { of: unknown; process: Process } | undefined;
 
 /** @internal */
 export function becomeCurrent(process: Process | undefined): void {
-  current = process;
+  current = process && { of: self(), process };
 }
 
 /** This process. In a program's main process it is called `MainProcess`. */
 export function currentProcess(): Process {
-  current ??= revive(Process, self(), undefined, { args: [], kwargs: undefined, own: {} });
-  return current;
+  const me = self();
+  // Another copy of the package may have made this process, since then.
+  if (current?.of !== me) becomeCurrent(revive(Process, me, undefined, { args: [], kwargs: undefined, own: {} }));
+  return current!.process;
 }
 
 function checkName(name: unknown): string {

@@ -1,5 +1,6 @@
 import { basename } from 'node:path';
 import { PROGRAM } from '../home.js';
+import { process } from '../thread.js';
 import { VERSION } from '../version.js';
 
 /** What a child's node is told to be, as its first argument. */

@@ -1,4 +1,5 @@
 import { native } from '../native.js';
+import { process } from '../thread.js';
 
 /**
  * xoshiro128** of Blackman and Vigna ("Scrambled linear pseudorandom number generators", 2018): V8's own generator cannot
@@ -36,12 +37,16 @@ function lazily(): () => number {
 const UUIDS_AHEAD = 128;
 const INTS_AHEAD = 1024;
 
-export function renewRandomness(math: { random(): number } = Math): void {
+/** Each context has a `Math` of its own. */
+export function renewMath(math: { random(): number }): void {
   math.random = lazily();
+}
+
+export function renewCrypto(): void {
   const { moduleLoadList } = process as unknown as { moduleLoadList?: string[] };
   // Nothing was made ahead by a module that nobody has loaded, and loading it would take longer than the fork.
   const isLoaded = moduleLoadList?.includes('NativeModule internal/crypto/random') ?? true;
-  if (math !== Math || !isLoaded) return;
+  if (!isLoaded) return;
   const { randomInt, randomUUID } = process.getBuiltinModule('node:crypto');
   for (let i = 0; i <= UUIDS_AHEAD; i++) randomUUID();
   for (let i = 0; i <= INTS_AHEAD; i++) randomInt(2);

@@ -1,7 +1,8 @@
 import { EventEmitter } from 'node:events';
+import { process } from '../thread.js';
 import { type Ending, leaveAtTheEnd } from './child-end.js';
 import { goOnAsChild } from './go-on.js';
-import { renewRandomness } from './random.js';
+import { renewMath } from './random.js';
 
 const nothing = (): void => {};
 let done = false;
@@ -23,7 +24,7 @@ export function rehearse(): void {
   ending.emit('exit', 0);
   ending.reallyExit(0);
   const math = { random: () => 0 };
-  renewRandomness(math);
+  renewMath(math);
   goOnAsChild(true);
   new EventEmitter().once('exit', nothing).emit('exit');
   const getters = process as unknown as { _exiting: boolean };

@@ -1,6 +1,7 @@
 import { setImmediate } from 'node:timers';
 import { checked } from '../errors.js';
 import { native } from '../native.js';
+import { process } from '../thread.js';
 import { hasImmediates, hasOwnTimers, isAtRest } from './silence.js';
 import { runsAlone } from './why-no-fork.js';
 

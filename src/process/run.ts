@@ -3,6 +3,7 @@ import { constants } from 'node:os';
 import { inspect } from 'node:util';
 import { checked, SystemError } from '../errors.js';
 import { native } from '../native.js';
+import { process } from '../thread.js';
 import { isReadable } from './descriptors.js';
 import type { Process } from './process.js';
 import { NEVER_RAN } from './program.js';

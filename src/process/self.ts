@@ -1,7 +1,8 @@
 import { ProcessError } from '../errors.js';
 import { native } from '../native.js';
+import { process, thread } from '../thread.js';
 import { checkPidfds, openPidfd } from './pidfd.js';
-import { isProgram, PARENT, startedBy } from './program.js';
+import { PARENT, startedBy } from './program.js';
 
 /** Who made this process: its main process has none. */
 export interface Parent {
@@ -27,27 +28,17 @@ const KEY = 'forklock.process';
 /** What a process is before it knows: while modules run there that node was told to load first. */
 const UNBORN = { name: 'Process', identity: [], daemon: false, authkey: new Uint8Array(32) };
 
-let known: Self | undefined;
-let made = 0;
-
-/** While the module of a target, or one to preload, is imported: its name. A process that is started then never ends to start. */
-const IMPORTED = Symbol.for('forklock.imported');
-
-/** On the process, as another copy of the package may ask. */
-function imported(): string | undefined {
-  return Reflect.get(process, IMPORTED);
-}
-
+/** All copies of the package in this thread say the same. */
 export function self(): Self {
-  if (known && !isProgram()) return known;
+  if (thread.self) return thread.self as Self;
   const { getEnvironmentData, isMainThread } = process.getBuiltinModule('node:worker_threads');
-  // In a process of forklock this may be a copy of the package in a bundle, whose program's copy knows what it is.
-  const told = isMainThread && !isProgram() ? undefined : (getEnvironmentData(KEY) as unknown as Self | undefined);
+  const told = isMainThread ? undefined : (getEnvironmentData(KEY) as unknown as Self | undefined);
   const starter = startedBy();
-  if (told) known = told;
-  else if (starter !== undefined) known = { ...UNBORN, parent: { pid: starter, name: 'MainProcess', pidfd: PARENT } };
+  if (told) thread.self = told;
+  else if (starter !== undefined)
+    thread.self = { ...UNBORN, parent: { pid: starter, name: 'MainProcess', pidfd: PARENT } };
   else becomeSelf({ name: 'MainProcess', identity: [], daemon: false, authkey: newKey(), parent: null });
-  return known!;
+  return thread.self as Self;
 }
 
 function newKey(): Uint8Array {
@@ -55,18 +46,24 @@ function newKey(): Uint8Array {
 }
 
 export function becomeSelf(next: Self): void {
-  known = next;
+  thread.self = next;
   // biome-ignore lint/suspicious/noExplicitAny: the types of Node 20 want a string
   process.getBuiltinModule('node:worker_threads').setEnvironmentData(KEY, next as any);
 }
 
+export function setAuthkey(authkey: Uint8Array): void {
+  const me = self();
+  me.authkey = authkey; // it stays the same object, by which others know that they have not become another process
+  becomeSelf(me);
+}
+
 /** This process's children are counted from 1, whatever its parent has made. */
 export function countAnew(): void {
-  made = 0;
+  thread.made = 0;
 }
 
 export function nextIdentity(): readonly number[] {
-  return [...self().identity, ++made];
+  return [...self().identity, ++thread.made];
 }
 
 /** This process is a fork server: what it imports, its processes have imported. */
@@ -76,27 +73,29 @@ export function becomeServer(on: boolean): void {
   isServer = on;
 }
 
+/** While the module of a target, or one to preload, is imported. A process that is started then never ends to start. */
 export async function whileImporting<T>(module: string, body: () => Promise<T>): Promise<T> {
-  Reflect.set(process, IMPORTED, module);
+  thread.importing = module;
   try {
     return await body();
   } finally {
-    Reflect.set(process, IMPORTED, undefined);
+    thread.importing = undefined;
   }
 }
 
 /** As Python's "bootstrapping phase" error: it would start processes without end. */
 export function refuseWhileImporting(title: string): void {
-  if (imported() === undefined && isServer) {
+  const { importing } = thread;
+  if (importing === undefined && isServer) {
     throw new ProcessError(
       `${title} would be started by the fork server, for something that a preloaded module has begun`,
     );
   }
-  if (imported() === undefined && startedBy() === undefined) return;
+  if (importing === undefined && startedBy() === undefined) return;
   const when =
-    imported() === undefined
+    importing === undefined
       ? 'before a new process has begun'
-      : `while ${imported()} is imported in a new process, for a function in it`;
+      : `while ${importing} is imported in a new process, for a function in it`;
   throw new ProcessError(
     `${title} would be started ${when}: so each process ` +
       'would start another one. What only the program itself shall do, and not who imports it, belongs in ' +

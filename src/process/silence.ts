@@ -1,6 +1,7 @@
 import { AsyncResource, createHook, executionAsyncResource } from 'node:async_hooks';
 import { clearImmediate, setImmediate } from 'node:timers';
 import { ForkUnsafeError } from '../errors.js';
+import { process } from '../thread.js';
 
 /** What Node's timers are made of. They are in lists, and these properties are as old as the lists. */
 interface Immediate {

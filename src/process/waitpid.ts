@@ -1,6 +1,7 @@
 import { afterForkInChild } from '../after-fork.js';
 import { ForklockError } from '../errors.js';
 import { checkInteger, checkObject, checkTimeout, checkWaitOptions, type WaitOptions } from '../options.js';
+import { process } from '../thread.js';
 import { OwnChild } from './child.js';
 
 /** How a process ended, as the 'exit' event of node:child_process has it: one of the two is null. */

@@ -1,4 +1,5 @@
 import { native } from '../native.js';
+import { process } from '../thread.js';
 import { hasOption } from './node-options.js';
 
 /** V8 then does all of its work on the main thread, and one helper thread that never gets any cannot be missed. */

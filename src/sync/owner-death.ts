@@ -1,5 +1,6 @@
 import { OwnerDiedError, outOfRange } from '../errors.js';
 import { type Cell, KINDS } from '../memory/cell.js';
+import { process } from '../thread.js';
 
 /** What `acquire` does when the owner has died: take the lock and report it, or throw until somebody calls `recover()`. */
 export type OnOwnerDied = 'report' | 'throw';

@@ -302,6 +302,7 @@ void forked_participant() {
   const int parents = join(segment);
   segment->row(static_cast<uint32_t>(parents))[1].store(kUsed | 3);
   reap(in_child([&] {
+    forget_own_slots(segment);
     const int slot = join_after_fork(segment, static_cast<uint32_t>(parents));
     CHECK(slot >= 0 && slot != parents);
     CHECK_EQUAL(segment->own[parents].load(), 0);

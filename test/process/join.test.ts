@@ -160,7 +160,7 @@ describe.each(METHODS)('%s', (method) => {
   test('the sentinel is readable from the end on', async () => {
     const { printed, stderr } = await script(
       ({ forklock, print, require }, method, url) => {
-        const native = require(`${process.cwd()}/build/Release/forklock.node`) as {
+        const native = require(`${process.cwd()}/build/Release/forklock.node`).createInstance() as {
           pollOne(fd: number, ms: number): number;
         };
         const { Process } = forklock.getContext(method);

@@ -22,6 +22,7 @@ export async function main(source, args) {
     fs,
     Worker,
     require: createRequire(import.meta.url),
+    instance: (number) => import(`${import.meta.resolve('forklock')}?${number}`),
     print: (value) => console.log(JSON.stringify(value)),
     collect,
     mapped: () => ({

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -45,4 +45,18 @@ export function install(scratch: string): string {
   const folders = [published, ...Object.keys(dependencies ?? {}).map((name) => join(root, 'node_modules', name))];
   npm(folder, 'install', ...folders.map((each) => pack(each, scratch)));
   return folder;
+}
+
+/** Puts a copy of the package into a folder, under a name: a dependency may bring one of its own. */
+export function copyInto(folder: string, name = 'forklock'): void {
+  const copy = join(folder, 'node_modules', name);
+  mkdirSync(copy, { recursive: true });
+  for (const part of ['package.json', 'dist', 'build/Release/forklock.node']) {
+    cpSync(join(root, part), join(copy, part), { recursive: true });
+  }
+}
+
+/** One of the packages of this checkout. */
+export function link(folder: string, name: string): void {
+  symlinkSync(join(root, 'node_modules', name), join(folder, 'node_modules', name));
 }

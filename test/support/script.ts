@@ -9,6 +9,8 @@ export interface ScriptScope {
   fs: typeof import('node:fs');
   Worker: typeof import('node:worker_threads').Worker;
   require: NodeJS.Require;
+  /** The package evaluated anew, over the addon that is loaded: what a test runner gives to each test file. */
+  instance(number: number): Promise<typeof import('forklock')>;
   /** Prints a line of JSON: one of the script's results. */
   print(value: unknown): void;
   /** Collects garbage, and what is let go of by that; for `execArgv: ['--expose-gc']`. */

@@ -1,4 +1,4 @@
-// What the exports share: the state of one environment, and the arguments of calls. Arguments are checked in TypeScript
+// What the exports share: the state of one instance, and the arguments of calls. Arguments are checked in TypeScript
 // (src/native.ts is the only caller), results are numbers, and a negative number is -errno.
 #pragma once
 
@@ -17,7 +17,6 @@
 #include "../memory.h"
 #include "../participant.h"
 #include "../process.h"
-#include "../waiter.h"
 #include "../watch.h"
 
 namespace forklock {
@@ -27,10 +26,10 @@ using Napi::Value;
 
 struct Opened {
   Segment* segment = nullptr;
-  int slot = -1;  // of this environment's thread; -1: not a participant
+  int slot = -1;  // of this instance; -1: not a participant
 };
 
-// Room for a descriptor among those of the environment: taken before there is one, so that nothing can fail afterwards.
+// Room for a descriptor among those of the instance: taken before there is one, so that nothing can fail afterwards.
 class Room {
  public:
   explicit Room(std::set<int>& all) : all_(all) {
@@ -50,26 +49,64 @@ class Room {
   std::set<int>::node_type node_;
 };
 
-struct Environment;
+struct Instance;
 
 // A function for JavaScript.
 struct Entry {
   using Function = Value (*)(const CallbackInfo&);
   Function function;
-  Environment* environment;
+  Instance* instance;
 };
 
-// Everything that belongs to one environment (the main thread or one worker). No mutable statics.
-struct Environment {
-  explicit Environment(napi_env e)
-      : env(e), waiters([this](uint32_t id) { report(id); }) {}
+// A function of JavaScript that the object of its instance keeps (`set`). The addon does so only while something is under
+// way that has to be reported: otherwise what nobody has any more would never be collected.
+class Callback {
+ public:
+  // The function is the first argument of the call, whose receiver is the object of the instance.
+  bool set(const CallbackInfo& info, const char* name) {
+    env_ = info.Env();
+    return napi_set_named_property(env_, info.This(), name, info[0]) == napi_ok &&
+           napi_create_reference(env_, info[0], 0, &function_) == napi_ok;
+  }
+
+  void keep(bool on) {
+    uint32_t count;
+    if (on) {
+      napi_reference_ref(env_, function_, &count);
+    } else {
+      napi_reference_unref(env_, function_, &count);
+    }
+  }
+
+  // Null: it is being collected.
+  napi_value function() const {
+    napi_value found = nullptr;
+    napi_get_reference_value(env_, function_, &found);
+    return found;
+  }
+
+ private:
+  napi_env env_ = nullptr;
+  napi_ref function_ = nullptr;
+};
+
+class JsThread;
+
+// Everything that belongs to one instance of the package's JavaScript. A thread has more than one where a test runner
+// evaluates the package anew for each test file, or a program has it under two URLs; an instance that nobody has any more is
+// collected. No mutable statics: what all instances of a thread have in common is in JsThread.
+struct Instance {
+  Instance(napi_env e, JsThread* t, uint32_t n) : env(e), thread(t), number(n) {}
 
   napi_env env;
+  JsThread* thread;
+  uint32_t number;             // among those of its thread
+  bool ended = false;
   std::deque<Entry> entries;
   std::vector<Opened> opened;  // JavaScript names segments by their index here
   std::unordered_map<Segment*, int32_t> indices;
   std::vector<size_t> vacant;  // indices without a segment
-  Waiters waiters;
+  Callback on_ready;
   napi_threadsafe_function wake_js = nullptr;
   uint32_t pending = 0;
   std::mutex mutex;
@@ -77,8 +114,9 @@ struct Environment {
   std::ptrdiff_t taken = 0;     // how many of them JavaScript has been told
   std::string why_not;         // why the last fork was refused
   Napi::FunctionReference at_rest;
+  Callback on_readable;
   Watches* watches = nullptr;   // deletes itself
-  std::set<int> descriptors;    // made or received for JavaScript: a worker that is terminated cannot close them
+  std::set<int> descriptors;    // made or received for JavaScript: who is terminated or collected cannot close them
 
   // So that a waiter thread can report one more wait than are pending without asking for memory.
   void make_room() {
@@ -89,6 +127,13 @@ struct Environment {
     ready.erase(ready.begin(), ready.begin() + taken);
     taken = 0;
     if (pending >= ready.capacity()) ready.reserve(2 * pending + 64);
+  }
+
+  // In the child of a fork: its waits are the parent's.
+  void start_anew() {
+    ready.clear();
+    taken = 0;
+    if (pending > 0) count_pending(-static_cast<int>(pending));
   }
 
   // Called on waiter threads. One call into JavaScript drains all that is ready by then.
@@ -106,8 +151,13 @@ struct Environment {
   void count_pending(int by) {
     const uint32_t before = pending;
     pending += static_cast<uint32_t>(by);
-    if (before == 0 && pending > 0) napi_ref_threadsafe_function(env, wake_js);
-    if (before > 0 && pending == 0) napi_unref_threadsafe_function(env, wake_js);
+    if ((before > 0) == (pending > 0)) return;
+    on_ready.keep(pending > 0);
+    if (pending > 0) {
+      napi_ref_threadsafe_function(env, wake_js);
+    } else {
+      napi_unref_threadsafe_function(env, wake_js);
+    }
   }
 
   Segment* at(int32_t index) const {
@@ -119,7 +169,7 @@ struct Environment {
   int32_t keep(Segment* segment, int error) {
     if (segment == nullptr) return error;
     const auto known = indices.find(segment);
-    if (known != indices.end()) {  // the environment counts as one user, however often it opens it
+    if (known != indices.end()) {  // the instance counts as one user, however often it opens it
       drop_user(segment);
       return known->second;
     }
@@ -142,18 +192,22 @@ struct Environment {
   }
 
   void release(size_t index) {
-    Opened& o = opened[index];
+    const Opened o = opened[index];
+    if (o.segment == nullptr) return;
+    opened[index] = Opened{};
+    indices.erase(o.segment);
+    vacant.push_back(index);
+    let_go(o);
+  }
+
+  static void let_go(const Opened& o) {
     if (o.segment == nullptr) return;
     if (o.slot >= 0) leave(o.segment, static_cast<uint32_t>(o.slot));
-    Segment* segment = o.segment;
-    o = Opened{};
-    indices.erase(segment);
-    vacant.push_back(index);
-    drop_user(segment);
+    drop_user(o.segment);
   }
 };
 
-inline Environment& self(const CallbackInfo& info) { return *static_cast<Environment*>(info.Data()); }
+inline Instance& self(const CallbackInfo& info) { return *static_cast<Instance*>(info.Data()); }
 inline int32_t number(const CallbackInfo& info, size_t i) { return info[i].As<Napi::Number>().Int32Value(); }
 inline double real(const CallbackInfo& info, size_t i) { return info[i].As<Napi::Number>().DoubleValue(); }
 inline std::string text(const CallbackInfo& info, size_t i) { return info[i].As<Napi::String>().Utf8Value(); }
@@ -162,12 +216,12 @@ inline Value give(const CallbackInfo& info, double n) { return Napi::Number::New
 // The functions of one concept, under the names by which JavaScript calls them.
 class Exports {
  public:
-  Exports(Napi::Object object, Environment* environment) : object_(object), environment_(environment) {}
+  Exports(Napi::Object object, Instance* instance) : object_(object), instance_(instance) {}
 
   void add(const char* name, Entry::Function function) {
-    environment_->entries.push_back({function, environment_});
+    instance_->entries.push_back({function, instance_});
     napi_value made;
-    if (napi_create_function(object_.Env(), name, NAPI_AUTO_LENGTH, call, &environment_->entries.back(), &made) == napi_ok) {
+    if (napi_create_function(object_.Env(), name, NAPI_AUTO_LENGTH, call, &instance_->entries.back(), &made) == napi_ok) {
       object_.Set(name, made);
     }
   }
@@ -179,7 +233,7 @@ class Exports {
     const int failed = caught([&] {
       CallbackInfo info(env, arguments);
       const Entry& entry = *static_cast<const Entry*>(info.Data());
-      info.SetData(entry.environment);
+      info.SetData(entry.instance);
       value = entry.function(info);
       return 0;
     });
@@ -188,7 +242,7 @@ class Exports {
   }
 
   Napi::Object object_;
-  Environment* environment_;
+  Instance* instance_;
 };
 
 void export_segments(Exports* exports);

@@ -1,0 +1,109 @@
+import { describe, expect, test } from 'vitest';
+import { script } from './support/script.js';
+import { freshName } from './support/subjects.js';
+
+describe('several instances of the package in one thread', () => {
+  test('each is told of its own waits', async () => {
+    const { printed, stderr, code } = await script(async ({ instance, print }) => {
+      const instances = await Promise.all([1, 2, 3].map((n) => instance(n)));
+      const semaphores = instances.map(({ Semaphore }) => new Semaphore(0));
+      const waits = semaphores.map((semaphore) => semaphore.acquireAsync({ timeout: 10_000 }));
+      const done: number[] = [];
+      for (const [i, wait] of waits.entries()) void wait.then(() => done.push(i));
+      for (const i of [1, 0, 2]) {
+        semaphores[i]!.release();
+        print([i, await waits[i], done]);
+      }
+      print(semaphores.map(({ waiting }) => waiting));
+    }, []);
+    expect(stderr).toBe('');
+    expect(printed).toEqual([
+      [1, true, [1]],
+      [0, true, [1, 0]],
+      [2, true, [1, 0, 2]],
+      [0, 0, 0],
+    ]);
+    expect(code).toBe(0);
+  });
+
+  test('each is told of the ends of its own children', async () => {
+    const { printed, stderr } = await script(async ({ instance, print }) => {
+      const instances = await Promise.all([1, 2].map((n) => instance(n)));
+      const pids: number[] = [];
+      for (const [i, { fork }] of instances.entries()) {
+        const pid = fork();
+        if (pid === 0) process.exit(i + 1);
+        pids.push(pid);
+      }
+      const waits = instances.map(({ waitpidAsync }, i) => waitpidAsync(pids[i]!));
+      print((await Promise.all(waits)).map((status) => status?.exitCode));
+      const processes = instances.map(({ Process }) => new Process({ target: ['node:process', 'exit'], args: [4] }));
+      for (const process of processes) process.start();
+      print(await Promise.all(processes.map((process) => process.joinAsync())));
+      print(processes.map(({ exitCode }) => exitCode));
+      print(instances.map(({ activeChildren }) => activeChildren().length));
+    }, []);
+    expect(stderr).toBe('');
+    expect(printed).toEqual([
+      [1, 2],
+      [true, true],
+      [4, 4],
+      [0, 0],
+    ]);
+  });
+
+  test('a lock of one excludes the others; what one closes, the others have open still', async () => {
+    const { printed, stderr } = await script(
+      async ({ instance, print }, name) => {
+        const [a, b] = await Promise.all([1, 2].map((n) => instance(n)));
+        const [ours, theirs] = [a!, b!].map(({ Lock }) => new Lock({ name }));
+        ours!.acquire();
+        print([theirs!.tryAcquire(), theirs!.acquire(1), theirs!.locked, theirs!.owner]);
+        const wait = theirs!.acquireAsync({ timeout: 10_000 });
+        print([ours!.waiting, theirs!.waiting]);
+        ours!.release();
+        print([await wait, ours!.locked, ours!.ownerDied, ours!.waiting]);
+        ours!.close();
+        print([theirs!.locked, theirs!.ownerDied]);
+        theirs!.release();
+        const other = new a!.Lock({ name });
+        print([other.tryAcquire(), theirs!.tryAcquire(), other.ownerDied]);
+        theirs!.close();
+        print([other.locked, other.ownerDied]);
+        b!.Lock.unlink(name);
+        print(process.pid);
+      },
+      [freshName()] as const,
+    );
+    expect(stderr).toBe('');
+    const pid = printed.pop();
+    expect(printed).toEqual([
+      [false, false, true, { pid, tid: pid }],
+      [1, 1],
+      [true, true, false, 0],
+      [true, false],
+      [true, false, false],
+      [true, false],
+    ]);
+  });
+
+  test('so many of them take no descriptor, no thread and no listener more than what they use', async () => {
+    const { printed, stderr } = await script(async ({ instance, print, fs }) => {
+      const count = (directory: string) => fs.readdirSync(directory).length;
+      const used = () => [count('/proc/self/fd'), count('/proc/self/task'), process.listenerCount('exit')];
+      const use = async (n: number) => {
+        const { Semaphore } = await instance(n);
+        const semaphore = new Semaphore(0);
+        setImmediate(() => semaphore.release());
+        return semaphore.acquireAsync({ timeout: 10_000 });
+      };
+      await use(0);
+      const before = used();
+      for (let n = 1; n <= 30; n++) await use(n);
+      print(used().map((now, i) => now - before[i]!));
+    }, []);
+    expect(stderr).toBe('');
+    // Each has made an object, and that is in a segment of its own.
+    expect(printed).toEqual([[30, 0, 0]]);
+  });
+});
