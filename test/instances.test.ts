@@ -5,7 +5,7 @@ import { freshName } from './support/subjects.js';
 describe('several instances of the package in one thread', () => {
   test('each is told of its own waits', async () => {
     const { printed, stderr, code } = await script(async ({ instance, print }) => {
-      const instances = await Promise.all([1, 2, 3].map((n) => instance(n)));
+      const instances = await Promise.all([1, 2, 3].map(() => instance()));
       const semaphores = instances.map(({ Semaphore }) => new Semaphore(0));
       const waits = semaphores.map((semaphore) => semaphore.acquireAsync({ timeout: 10_000 }));
       const done: number[] = [];
@@ -28,7 +28,7 @@ describe('several instances of the package in one thread', () => {
 
   test('each is told of the ends of its own children', async () => {
     const { printed, stderr } = await script(async ({ instance, print }) => {
-      const instances = await Promise.all([1, 2].map((n) => instance(n)));
+      const instances = await Promise.all([1, 2].map(() => instance()));
       const pids: number[] = [];
       for (const [i, { fork }] of instances.entries()) {
         const pid = fork();
@@ -55,7 +55,7 @@ describe('several instances of the package in one thread', () => {
   test('a lock of one excludes the others; what one closes, the others have open still', async () => {
     const { printed, stderr } = await script(
       async ({ instance, print }, name) => {
-        const [a, b] = await Promise.all([1, 2].map((n) => instance(n)));
+        const [a, b] = await Promise.all([1, 2].map(() => instance()));
         const [ours, theirs] = [a!, b!].map(({ Lock }) => new Lock({ name }));
         ours!.acquire();
         print([theirs!.tryAcquire(), theirs!.acquire(1), theirs!.locked, theirs!.owner]);
@@ -91,15 +91,15 @@ describe('several instances of the package in one thread', () => {
     const { printed, stderr } = await script(async ({ instance, print, fs }) => {
       const count = (directory: string) => fs.readdirSync(directory).length;
       const used = () => [count('/proc/self/fd'), count('/proc/self/task'), process.listenerCount('exit')];
-      const use = async (n: number) => {
-        const { Semaphore } = await instance(n);
+      const use = async () => {
+        const { Semaphore } = await instance();
         const semaphore = new Semaphore(0);
         setImmediate(() => semaphore.release());
         return semaphore.acquireAsync({ timeout: 10_000 });
       };
-      await use(0);
+      await use();
       const before = used();
-      for (let n = 1; n <= 30; n++) await use(n);
+      for (let n = 1; n <= 30; n++) await use();
       print(used().map((now, i) => now - before[i]!));
     }, []);
     expect(stderr).toBe('');

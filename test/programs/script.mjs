@@ -3,6 +3,9 @@
 // that, and this program ends as that does.
 import fs from 'node:fs';
 import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import * as forklock from 'forklock';
 
@@ -16,13 +19,32 @@ async function collect() {
   }
 }
 
+const folders = [];
+const { pid } = process;
+process.on('exit', () => {
+  if (process.pid !== pid) return; // a forked child
+  for (const folder of folders) fs.rmSync(folder, { recursive: true, force: true });
+});
+
+/** The package's JavaScript at another place, so that it is evaluated anew; it finds the same addon there. */
+async function instance() {
+  const root = new URL('../..', import.meta.url);
+  const folder = fs.mkdtempSync(join(tmpdir(), 'forklock-test-'));
+  folders.push(folder);
+  const entry = join(folder, 'dist', 'forklock.js');
+  fs.cpSync(new URL('dist', root), join(folder, 'dist'), { recursive: true });
+  fs.cpSync(new URL('package.json', root), join(folder, 'package.json'));
+  fs.symlinkSync(new URL('build', root), join(folder, 'build'));
+  return import(pathToFileURL(entry).href);
+}
+
 export async function main(source, args) {
   const scope = {
     forklock,
     fs,
     Worker,
     require: createRequire(import.meta.url),
-    instance: (number) => import(`${import.meta.resolve('forklock')}?${number}`),
+    instance,
     print: (value) => console.log(JSON.stringify(value)),
     collect,
     mapped: () => ({

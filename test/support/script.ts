@@ -10,7 +10,7 @@ export interface ScriptScope {
   Worker: typeof import('node:worker_threads').Worker;
   require: NodeJS.Require;
   /** The package evaluated anew, over the addon that is loaded: what a test runner gives to each test file. */
-  instance(number: number): Promise<typeof import('forklock')>;
+  instance(): Promise<typeof import('forklock')>;
   /** Prints a line of JSON: one of the script's results. */
   print(value: unknown): void;
   /** Collects garbage, and what is let go of by that; for `execArgv: ['--expose-gc']`. */
