@@ -2,23 +2,30 @@ import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } fr
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { Lock } from 'forklock';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startGroup } from './support/group.js';
 import { copyInto, link } from './support/installed.js';
+import { freshName } from './support/subjects.js';
 
 /** Of test/runners/cases.mjs, in each of two files. */
 const CASES = 9;
 const DEADLINE = 120_000;
 
 const folder = mkdtempSync(join(tmpdir(), 'forklock-test-'));
-afterAll(() => rmSync(folder, { recursive: true }));
+/** Of the lock that both files use. */
+const name = freshName();
+afterAll(() => {
+  Lock.unlink(name);
+  rmSync(folder, { recursive: true });
+});
 
 beforeAll(() => {
   copyInto(folder);
   for (const runner of ['jest', 'mocha', 'vitest']) link(folder, runner);
   const sources = fileURLToPath(new URL('./runners/', import.meta.url));
   for (const file of readdirSync(sources)) cpSync(join(sources, file), join(folder, file));
-  for (const name of ['one', 'two']) cpSync(join(folder, 'file.mjs'), join(folder, `${name}.test.mjs`));
+  for (const file of ['one', 'two']) cpSync(join(folder, 'file.mjs'), join(folder, `${file}.test.mjs`));
   writeFileSync(join(folder, 'package.json'), '{ "type": "module" }');
   mkdirSync(join(folder, 'bin'));
 });
@@ -30,7 +37,7 @@ async function run(args: string[], options = '') {
   const { ended } = startGroup(command, {
     cwd: folder,
     deadline: DEADLINE,
-    env: { ...env, NODE_OPTIONS: options, NODE_ENV: 'test', NO_COLOR: '1' },
+    env: { ...env, NODE_OPTIONS: options, NODE_ENV: 'test', NO_COLOR: '1', FORKLOCK_TEST_NAME: name },
   });
   const { stdout, stderr, code, signal } = await ended;
   return { stdout, stderr, end: code ?? signal };

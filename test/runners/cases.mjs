@@ -78,7 +78,7 @@ const everywhere = {
   },
 
   async 'a lock that another test file may hold comes free'() {
-    const lock = new Lock({ name: 'forklock-test-runners' });
+    const lock = new Lock({ name: process.env.FORKLOCK_TEST_NAME });
     await lock.withAsync(async () => {
       assert.equal(lock.tryAcquire(), false);
       await new Promise((resolve) => setTimeout(resolve, 20));
