@@ -1,6 +1,8 @@
-/** The environment as one text: less to send, and to compare, than an object. */
+import { CONTEXT } from './test-runner.js';
+
+/** The environment as one text: less to send, and to compare, than an object. What a test runner has told this process stays here. */
 export function environment(): string {
-  return JSON.stringify(process.env);
+  return JSON.stringify(process.env[CONTEXT] === undefined ? process.env : { ...process.env, [CONTEXT]: undefined });
 }
 
 /** By name. */

@@ -12,7 +12,16 @@ import { launch, type Role } from './launch.js';
 import type { Body, Header } from './message.js';
 import { getStartMethod, type StartMethod } from './methods.js';
 import { closeStdin, endWithParent, importing, runHere } from './run.js';
-import { becomeSelf, countAnew, nextIdentity, pidfdOfSelf, refuseWhileImporting, self, setAuthkey } from './self.js';
+import {
+  becomeSelf,
+  countAnew,
+  nextIdentity,
+  pidfdOfSelf,
+  refuseTooDeep,
+  refuseWhileImporting,
+  self,
+  setAuthkey,
+} from './self.js';
 import { checkTarget, load, placeAt, placeOf, type Target } from './target.js';
 
 export interface ProcessOptions {
@@ -127,8 +136,8 @@ export class Process {
   /**
    * Starts the process, once. When it returns there is a process with that `pid`; what it runs begins a little later.
    *
-   * Errors, after which nothing is started: `ERR_FORKLOCK_PROCESS`, when it has been started, in a daemon, and while the
-   * module of a target is imported; `ERR_FORKLOCK_TARGET`, for a function or class that this start method cannot carry;
+   * Errors, after which nothing is started: `ERR_FORKLOCK_PROCESS`, when it has been started, in a daemon, while the
+   * module of a target is imported, and where 32 processes have started one another; `ERR_FORKLOCK_TARGET`, for a function or class that this start method cannot carry;
    * `ERR_FORKLOCK_NOT_CLONEABLE` and `ERR_FORKLOCK_TOO_LARGE` (2 GiB) for such arguments; `ERR_FORKLOCK_FORK_UNSAFE` for the start method `'fork'`;
    * `ERR_FORKLOCK_SYSTEM`, for a limit on processes for one.
    */
@@ -138,6 +147,7 @@ export class Process {
     if (this.#creator !== native().getpid()) throw new ProcessError(`${this.#title} was made by another process`);
     if (self().daemon) throw new ProcessError(`a daemon cannot start processes: ${self().name} is one`);
     refuseWhileImporting(this.#title);
+    refuseTooDeep(this.#title, this.#identity);
     activeChildren(); // reaps
     const method = (this.constructor as typeof Process).startMethod ?? getStartMethod();
     const child = this.#launch(method);

@@ -83,6 +83,21 @@ export async function whileImporting<T>(module: string, body: () => Promise<T>):
   }
 }
 
+/**
+ * How many processes may stand above each other. A program without a guard that starts one only later, in a callback, would
+ * go on until the machine is full: no program means to get that deep.
+ */
+const DEEPEST = 32;
+
+/** Error: `ERR_FORKLOCK_PROCESS`. */
+export function refuseTooDeep(title: string, identity: readonly number[]): void {
+  if (identity.length <= DEEPEST) return;
+  throw new ProcessError(
+    `${title} would be number ${identity.length} of processes each of which started the next: does each one run the program ` +
+      'again? What only the program itself shall do belongs in `if (parentProcess() === null) { … }`',
+  );
+}
+
 /** As Python's "bootstrapping phase" error: it would start processes without end. */
 export function refuseWhileImporting(title: string): void {
   const { importing } = thread;

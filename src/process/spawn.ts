@@ -7,6 +7,7 @@ import { inheritedArguments, startingEnvironment } from './command.js';
 import { type Message, post, take } from './message.js';
 import { AS_PROCESS, GREETING, mark, NEVER_RAN } from './program.js';
 import { pidfdOfSelf } from './self.js';
+import { withoutTests } from './test-runner.js';
 
 const ends = new Int32Array(2);
 const made = new Int32Array(1);
@@ -49,7 +50,8 @@ export function startProgram(
   const [ours, theirs] = ends as unknown as [number, number];
   try {
     before(ours);
-    const argv = [process.execPath, ...options, ...inheritedArguments(), ...AS_IT_IS, programFile(), as];
+    const given = [...options, ...inheritedArguments(), ...withoutTests(), ...AS_IT_IS];
+    const argv = [process.execPath, ...given, programFile(), as];
     const descriptors = Int32Array.of(DEV_NULL, 1, 2, theirs, parent);
     const variables = [...startingEnvironment(env), mark(native().getpid())];
     const start = (file: string) => native().spawnProgram(file, argv, variables, descriptors, made);

@@ -112,6 +112,28 @@ test.each([
   }
 });
 
+// What the test stands for: a target beside the tests, and no guard.
+test.each([[[]], [['--test-name-pattern', 'counter']], [['--test-only']], [['--test-reporter', 'spec']]])(
+  'a file of tests that holds its targets, without a guard, with %j: no child runs the tests',
+  async (options) => {
+    const file = join(scratch, 'unguarded.test.mjs');
+    const only = options.includes('--test-only') ? 'test.only' : 'test';
+    writeFileSync(
+      file,
+      TEST.replace('if (parentProcess() === null) {', '{').replace("test('counter'", `${only}('counter'`),
+    );
+    for (const runner of [['--test'], []]) {
+      const { ended } = startGroup([process.execPath, ...runner, ...options, file], {
+        env: { ...process.env, NODE_OPTIONS: '', NODE_TEST_CONTEXT: undefined },
+      });
+      const { stdout, stderr, code } = await ended;
+      expect({ code, stderr }, stdout).toEqual({ code: 0, stderr: '' });
+      expect(stdout).toMatch(/tests 1\b/);
+      expect(stdout).toMatch(/pass 1\b/);
+    }
+  },
+);
+
 test.each([
   ['--title', 'a title'],
   ['--conditions', 'x'],
@@ -126,4 +148,25 @@ test.each([
   const { ended } = startGroup([process.execPath, ...options, file], { env: { ...process.env, NODE_OPTIONS: '' } });
   const { stdout, stderr, code } = await ended;
   expect({ stdout, stderr, code }).toEqual({ stdout: '', stderr: '', code: 0 });
+});
+
+test('a program without a guard that starts a process only in a callback ends, with an error', async () => {
+  const file = join(scratch, 'deep.mjs');
+  writeFileSync(
+    file,
+    `import { Process } from ${JSON.stringify(join(process.cwd(), 'dist/forklock.js'))};
+    export const target = () => {};
+    setTimeout(async () => {
+      const child = new Process({ target });
+      child.start();
+      await child.joinAsync();
+      console.log(child.exitCode);
+    });`,
+  );
+  const { ended } = startGroup([process.execPath, file], { deadline: 60_000 });
+  const { stdout, stderr, code } = await ended;
+  expect(stderr).toMatch(/ERR_FORKLOCK_PROCESS/);
+  expect(stderr).toMatch(/would be number 33 of processes each of which started the next/);
+  expect(stdout.trim().split('\n')).toEqual(['1', ...Array(31).fill('0')]);
+  expect(code).toBe(0);
 });
