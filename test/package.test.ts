@@ -213,7 +213,7 @@ describe('the package', () => {
 
   test('has folders that import only from the folders below them', () => {
     const order =
-      'index.ts process channel data sync wait memory after-fork.ts native.ts options.ts home.ts errors.ts errno.ts version.ts'.split(
+      'index.ts process channel data sync wait memory native.ts after-fork.ts thread.ts options.ts home.ts errors.ts errno.ts version.ts'.split(
         ' ',
       );
     const layer = (path: string): number => order.indexOf(path.split('/')[0]!);
