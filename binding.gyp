@@ -4,6 +4,7 @@
       "target_name": "forklock",
       "sources": [
         "native/addon.cc",
+        "native/copies.cc",
         "native/dispositions.cc",
         "native/exports/fork.cc",
         "native/exports/js-thread.cc",

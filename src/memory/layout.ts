@@ -24,14 +24,18 @@ const SLOT_WORDS = SLOT_BYTES / 4;
 const REGISTERED = 12;
 const PID = 13;
 const TID = 14;
+const START = 15;
 const FORMER = 16;
 const FORMERS = 4;
+const SPACE = 24;
 
 export const slotAt = (slot: number): number => SLOTS_AT + slot * SLOT_WORDS;
 /** Word of the generation that the pid belongs to. */
 export const registeredAt = (slot: number): number => slotAt(slot) + REGISTERED;
 export const pidAt = (slot: number): number => slotAt(slot) + PID;
 export const tidAt = (slot: number): number => slotAt(slot) + TID;
+/** What a thread is told apart by: those of another PID namespace have numbers of their own, and numbers come back. */
+export const threadAt = (slot: number): readonly number[] => [PID, TID, START, SPACE].map((at) => slotAt(slot) + at);
 /** Word of the i-th `{ generation, pid }` of those who had the slot before. */
 export const formerAt = (slot: number, i: number): number => slotAt(slot) + FORMER + 2 * (i % FORMERS);
 export const FORMER_COUNT = FORMERS;

@@ -13,10 +13,12 @@ import {
   pidAt,
   registeredAt,
   type SINGLE,
+  SLOTS,
+  threadAt,
   tidAt,
 } from './layout.js';
 import { FILE_REASONS } from './names.js';
-import { nameOf, sameGeneration, slotOf, Words } from './words.js';
+import { isAlive, nameOf, sameGeneration, slotOf, Words } from './words.js';
 
 const PAGE = 4096;
 
@@ -236,5 +238,18 @@ export class Segment {
 
   tidOf(name: number): number {
     return this.words.load(tidAt(slotOf(name)));
+  }
+
+  /** Whether a name is of this thread: this participant, or that of another instance of the package (docs/design.md). */
+  isOfThisThread(name: number): boolean {
+    const { words } = this;
+    if (name === words.me) return true;
+    const ours = slotOf(words.me);
+    const slot = slotOf(name);
+    // First what is so in nearly all cases, as whoever finds a lock taken comes by here.
+    if (slot < 0 || slot >= SLOTS || words.load(tidAt(slot)) !== words.load(tidAt(ours))) return false;
+    if (!isAlive(words, name)) return false;
+    const wanted = threadAt(ours);
+    return threadAt(slot).every((at, i) => words.load(at) === words.load(wanted[i]!));
   }
 }

@@ -105,6 +105,11 @@ export abstract class OwnedLock extends Lockable {
     return ownerOf(m.load(at + WORD));
   }
 
+  /** @internal Whether this thread holds it, also by another instance of the package: who blocks it, blocks its owner. */
+  protected isHeldHere(): boolean {
+    return this.cell.segment.isOfThisThread(this.ownerName());
+  }
+
   /** @internal Blocks for the word. */
   protected takeSync(timeout: number): boolean {
     const { m, at } = this.cell;
@@ -188,7 +193,7 @@ export class Lock extends OwnedLock {
   }
 
   #acquireSlowly(timeout: number): boolean {
-    if (timeout === Number.POSITIVE_INFINITY && this.ownerName() === this.cell.m.me) {
+    if (timeout === Number.POSITIVE_INFINITY && this.isHeldHere()) {
       throw new DeadlockError('this thread holds the Lock already, and it is not recursive: it would wait for itself');
     }
     return this.takeSync(timeout);

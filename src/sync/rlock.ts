@@ -90,9 +90,11 @@ export class RLock extends OwnedLock {
   #acquireSlowly(timeout: number): boolean {
     const holder = this.#scope() ?? THREAD;
     if (this.#again(holder)) return true;
-    if (timeout === Number.POSITIVE_INFINITY && this.#mine()) {
+    if (timeout === Number.POSITIVE_INFINITY && this.isHeldHere()) {
       throw new DeadlockError(
-        'an async task of this thread holds the RLock: blocking the thread would never let it end',
+        this.#mine()
+          ? 'an async task of this thread holds the RLock: blocking the thread would never let it end'
+          : 'another copy of the package holds the RLock in this thread: blocking the thread would never let it end',
       );
     }
     if (!this.takeSync(timeout)) return false;

@@ -113,9 +113,16 @@ export abstract class Side implements Acquirable {
 
   /** @internal Blocking for what this thread itself keeps from happening. */
   protected refuseDeadlock(timeout: number, certain: boolean): void {
-    if (certain && timeout === Number.POSITIVE_INFINITY) {
+    if (timeout === Number.POSITIVE_INFINITY && (certain || this.#isWrittenHere())) {
       throw new DeadlockError('this thread holds the other side of the RWLock: it would wait for itself');
     }
+  }
+
+  /** By another instance of the package in this thread. */
+  #isWrittenHere(): boolean {
+    const { m, segment } = this.cell;
+    const writer = ownerOf(m.load(this.words.word));
+    return writer !== m.me && segment.isOfThisThread(writer);
   }
 
   /** @internal */

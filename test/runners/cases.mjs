@@ -14,12 +14,9 @@ import {
   waitpidAsync,
 } from 'forklock';
 
-const targets = new URL('./targets.mjs', import.meta.url);
+import { add } from './targets.mjs';
 
-/** As an exported function is found by its module: the runner has its own idea of what a module is. */
-export function increase(value) {
-  value.value++;
-}
+const targets = new URL('./targets.mjs', import.meta.url);
 
 async function start(method, target, args) {
   const { Process } = getContext(method);
@@ -98,6 +95,12 @@ for (const method of ['forkserver', 'spawn']) {
     assert.equal(sum.value, 42);
     sum.close();
   };
+  everywhere[`a process started by ${method} runs a function of another module`] = async () => {
+    const sum = new RawValue('int32');
+    assert.equal(await start(method, add, [sum, 20, 3]), 0);
+    assert.equal(sum.value, 23);
+    sum.close();
+  };
 }
 
 const byFork = {
@@ -154,4 +157,3 @@ const inThreads = {
 };
 
 export const cases = { ...everywhere, ...(isMainThread ? byFork : inThreads) };
-void increase;
