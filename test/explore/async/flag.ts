@@ -142,12 +142,12 @@ export const asyncFlag: AsyncSuite = {
       caughtBy: 'a task that closes its event while it waits',
     },
     {
-      title: 'a cancelled wait that was reported is taken for one that still waits',
+      title: 'a sleep that was cancelled is taken for one that still goes on',
       file: 'wait/sleep.ts',
       from: `    this.#forget();
     native().cancelAsync(this.#id);`,
       to: '    native().cancelAsync(this.#id);',
-      caughtBy: 'a task that closes its event while it waits',
+      caughtBy: 'tasks that time out and are aborted, and one that sets and clears beside them',
     },
     {
       title: 'there is no end of waits',
