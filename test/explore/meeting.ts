@@ -84,8 +84,12 @@ export class MeetingModel {
     return {
       arrived: () => {},
       left: () => {},
-      note: (place, ending) => m.store(at(place), ending === 'through' ? 1 : 2),
-      get: (place) => [undefined, 'through', 'broken'][m.load(at(place))] as 'through' | 'broken' | undefined,
+      note: (place, ending) => m.store(at(place), (place & ~3) | (ending === 'through' ? 2 : 3)),
+      get: (place) => {
+        const noted = m.load(at(place));
+        if ((noted & ~3) !== (place & ~3) || noted === 0) return undefined;
+        return (noted & 3) === 2 ? 'through' : 'broken';
+      },
     };
   }
 
