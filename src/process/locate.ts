@@ -29,7 +29,7 @@ export function locate(value: object): Located | string {
   const shelf = process.getBuiltinModule('node:os');
   Object.defineProperty(shelf, Symbol.for(SHELF), { value, configurable: true });
   try {
-    return ask(caller(session));
+    return ask(session);
   } catch (error) {
     return `the inspector could not say where it was written (${(error as Error).message})`;
   } finally {
@@ -52,7 +52,8 @@ function caller(session: Session): Call {
   };
 }
 
-function ask(call: Call): Located | string {
+function ask(session: Session): Located | string {
+  const call = caller(session);
   const properties = (objectId: string) =>
     call<Runtime.GetPropertiesReturnType>('Runtime.getProperties', { objectId, ownProperties: true });
 
@@ -64,10 +65,7 @@ function ask(call: Call): Located | string {
   const at = internal.get('[[FunctionLocation]]')?.value as { scriptId: string } | undefined;
   if (!at) return 'it is not written in JavaScript';
 
-  // The debugger would say it, too, but takes from a program that measures its coverage what it has of blocks. This counts
-  // nothing and changes nothing.
-  const { result: scripts } = call<Profiler.GetBestEffortCoverageReturnType>('Profiler.getBestEffortCoverage');
-  const url = scripts.find(({ scriptId }) => scriptId === at.scriptId)?.url;
+  const url = urlByCoverage(call, at.scriptId) ?? urlByDebugger(session, at.scriptId);
   if (!url) return 'it was not written in a file';
 
   const variables: string[] = [];
@@ -84,6 +82,27 @@ function ask(call: Call): Located | string {
     variables.push(...functions.filter((_, i) => same[i]).map(({ name }) => name));
   }
   return { url, isModule: top !== undefined, variables, compiled: () => sourceOfScript(at.scriptId) };
+}
+
+/**
+ * Asking the debugger takes from a program that measures its coverage what it has of blocks; this counts nothing and changes
+ * nothing. A program that does measure it has all its scripts here. In others one is missing when none of its functions that
+ * have run is left in memory.
+ */
+function urlByCoverage(call: Call, scriptId: string): string | undefined {
+  const { result: scripts } = call<Profiler.GetBestEffortCoverageReturnType>('Profiler.getBestEffortCoverage');
+  return scripts.find((script) => script.scriptId === scriptId)?.url;
+}
+
+function urlByDebugger(session: Session, scriptId: string): string | undefined {
+  let url: string | undefined;
+  session.on('Debugger.scriptParsed', ({ params }) => {
+    if (params.scriptId === scriptId) url = params.url;
+  });
+  const call = caller(session);
+  call('Debugger.enable');
+  call('Debugger.disable');
+  return url;
 }
 
 function sourceOfScript(scriptId: string): string {

@@ -164,7 +164,7 @@ describe('registerAtFork', () => {
 
   test('two copies of the package: a fork by one runs what the other was given', async () => {
     const { printed } = await program(`
-      const copy = await import(require.resolve('forklock') + '?copy');
+      const copy = await scope.instance();
       registerAtFork(named('a'));
       copy.registerAtFork(named('b'));
       say(copy.registerAtFork === registerAtFork);

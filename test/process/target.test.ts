@@ -105,6 +105,20 @@ describe.each(['spawn', 'forkserver'] as const)('%s', (method) => {
     ]);
   });
 
+  // Of these V8 does not count what has run, so the inspector's list of what did has no such module.
+  test('so can a function whose module may await at its top, and does not', () => {
+    writeFileSync(
+      join(scratch, `may-await-${method}.mjs`),
+      'export function work() { console.log("work"); }\nif (globalThis.nothing) await 1;',
+    );
+    const source = `
+      import { getContext } from 'forklock';
+      import { work } from './may-await-${method}.mjs';
+      const p = new (getContext('${method}').Process)({ target: work });
+      p.start(); p.join(); console.log(p.exitCode);`;
+    expect(program(`awaits-${method}.mjs`, source)).toEqual({ stdout: ['work', '0'], stderr: '', status: 0 });
+  });
+
   test('so can a CommonJS one', () => {
     const source = `
       const { getContext, parentProcess } = require('forklock');
