@@ -10,7 +10,8 @@ import { runInThisContext } from 'node:vm';
  * process as it is take `process` from here. (Jest gives that copy also to who imports `node:process`, or asks for it by
  * `process.getBuiltinModule`.)
  */
-const real: NodeJS.Process = runInThisContext('process').getBuiltinModule('node:process');
+const main: { process: NodeJS.Process; WeakRef: typeof WeakRef } = runInThisContext('({ process, WeakRef })');
+const real: NodeJS.Process = main.process.getBuiltinModule('node:process');
 
 export { real as process };
 
@@ -66,7 +67,7 @@ export const thread: Thread = (real as unknown as { [KEY]?: Thread })[KEY] ?? ma
 /** The instance has to keep what it joins with. */
 export function join(member: Member): void {
   for (const ref of thread.members) if (!ref.deref()) thread.members.delete(ref);
-  thread.members.add(new WeakRef(member));
+  thread.members.add(new main.WeakRef(member)); // one of a context's own would keep all of that context
 }
 
 export function members(): Member[] {

@@ -1,5 +1,12 @@
-import { describe, expect, test } from 'vitest';
-import { script } from './support/script.js';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { Lock } from 'forklock';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { copyInto, root } from './support/installed.js';
+import { node, script } from './support/script.js';
 import { freshName } from './support/subjects.js';
 
 describe('several instances of the package in one thread', () => {
@@ -105,5 +112,46 @@ describe('several instances of the package in one thread', () => {
     expect(stderr).toBe('');
     // Each has made an object, and that is in a segment of its own.
     expect(printed).toEqual([[30, 0, 0]]);
+  });
+});
+
+describe('an instance that nobody has any more is collected', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'forklock-test-'));
+  const name = freshName();
+  const dist = join(folder, 'node_modules', 'forklock', 'dist');
+  const bundle = join(dist, 'bundle.cjs');
+  const program = fileURLToPath(new URL('./programs/contexts.cjs', import.meta.url));
+  beforeAll(() => {
+    mkdirSync(folder, { recursive: true });
+    copyInto(folder);
+    const url = JSON.stringify(pathToFileURL(join(dist, 'shared.mjs')).href);
+    const options = ['--bundle', '--platform=node', '--format=cjs', `--define:import.meta.url=${url}`];
+    const esbuild = join(root, 'node_modules', '.bin', 'esbuild');
+    execFileSync(esbuild, [join(dist, 'forklock.js'), ...options, `--outfile=${bundle}`, '--log-level=error']);
+  });
+  afterAll(() => {
+    Lock.unlink(name);
+    rmSync(folder, { recursive: true });
+  });
+
+  test.each(['waits', 'forks', 'starts'])('when it %s', async (mode) => {
+    const { printed, stderr } = await node([program, bundle, mode, name], { execArgv: ['--expose-gc'] });
+    expect(stderr).toBe('');
+    expect(printed).toEqual([[true, true, true]]);
+  });
+
+  test('after the wait that keeps it', async () => {
+    const { printed, stderr } = await node([program, bundle, 'is waiting', name], { execArgv: ['--expose-gc'] });
+    expect(stderr).toBe('');
+    expect(printed).toEqual([[true, true, true]]);
+  });
+
+  test('and what it holds stays held', async () => {
+    const { printed, stderr } = await node([program, bundle, 'holds', name], { execArgv: ['--expose-gc'] });
+    expect(stderr).toBe('');
+    expect(printed).toEqual([
+      [true, true, true],
+      [true, false, false],
+    ]);
   });
 });

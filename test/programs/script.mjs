@@ -32,7 +32,10 @@ async function instance() {
   const folder = fs.mkdtempSync(join(tmpdir(), 'forklock-test-'));
   folders.push(folder);
   const entry = join(folder, 'dist', 'forklock.js');
-  fs.cpSync(new URL('dist', root), join(folder, 'dist'), { recursive: true });
+  fs.mkdirSync(join(folder, 'dist'));
+  for (const file of fs.readdirSync(new URL('dist', root))) {
+    if (/^forklock\.js$|\.mjs$/.test(file)) fs.cpSync(new URL(`dist/${file}`, root), join(folder, 'dist', file));
+  }
   fs.cpSync(new URL('package.json', root), join(folder, 'package.json'));
   fs.symlinkSync(new URL('build', root), join(folder, 'build'));
   return import(pathToFileURL(entry).href);
