@@ -115,6 +115,32 @@ describe('several instances of the package in one thread', () => {
   });
 });
 
+test('the addon can be taken out of the cache of modules, in workers too', async () => {
+  const { printed, stderr, code } = await script(async ({ instance, print, require, Worker }) => {
+    const addon = `${process.cwd()}/build/Release/forklock.node`;
+    const load = async () => {
+      delete require.cache[addon];
+      const { Semaphore } = await instance();
+      const semaphore = new Semaphore(0);
+      return { wait: semaphore.acquireAsync({ timeout: 10_000 }), semaphore };
+    };
+    const loads = [await load(), await load(), await load()];
+    for (const { semaphore } of loads) semaphore.release();
+    print(await Promise.all(loads.map(({ wait }) => wait)));
+    const worker = new Worker(
+      `for (let i = 0; i < 3; i++) {
+          delete require.cache[${JSON.stringify(addon)}];
+          require(${JSON.stringify(addon)}).createInstance();
+        }`,
+      { eval: true },
+    );
+    print(await new Promise((resolve) => worker.on('exit', resolve)));
+  }, []);
+  expect(stderr).toBe('');
+  expect(printed).toEqual([[true, true, true], 0]);
+  expect(code).toBe(0);
+});
+
 describe('an instance that nobody has any more is collected', () => {
   const folder = mkdtempSync(join(tmpdir(), 'forklock-test-'));
   const name = freshName();

@@ -14,6 +14,10 @@ namespace {
 
 thread_local JsThread* current = nullptr;
 
+struct Load {
+  JsThread* thread;
+};
+
 WaitId id_of(const Instance& instance, uint32_t id) { return static_cast<WaitId>(instance.number) << 32 | id; }
 
 void end_instance(void* data) {
@@ -43,13 +47,14 @@ JsThread* JsThread::load(napi_env env) {
     current->pid_ = getpid();
   }
   current->loads_++;
-  napi_add_env_cleanup_hook(env, unload, current);
+  napi_add_env_cleanup_hook(env, unload, new Load{current});  // Node aborts at the same hook with the same data
   return current;
 }
 
 // After the hooks of its instances: the last one that was added runs first.
 void JsThread::unload(void* data) {
-  JsThread* thread = static_cast<JsThread*>(data);
+  const std::unique_ptr<Load> load(static_cast<Load*>(data));
+  JsThread* thread = load->thread;
   if (--thread->loads_ > 0) return;
   for (const Opened& o : thread->left_) Instance::let_go(o);
   current = nullptr;
