@@ -47,8 +47,16 @@ void say(int code, const std::string& reason) {
   _exit(kBrokenChild);
 }
 
+// How a child that has said nothing has ended.
+std::string end_of(bool is_known, int status) {
+  if (!is_known) return "the child ended";  // somebody else has asked for it
+  if (WIFEXITED(status)) return "the child ended with exit code " + std::to_string(WEXITSTATUS(status));
+  const int signal = WTERMSIG(status);
+  return "the child was ended by signal " + std::to_string(signal) + " (" + strsignal(signal) + ")";
+}
+
 // Until the child says that it is ready, or ends.
-int wait_until_ready(int fd, pid_t child, std::string* reason) {
+int wait_until_ready(int fd, pid_t child, int pidfd, std::string* reason) {
   pollfd ready = {fd, POLLIN, 0};
   const uint64_t until = monotonic_ns() + uint64_t{kSetUpPatience} * 1000000;
   int n;
@@ -56,21 +64,28 @@ int wait_until_ready(int fd, pid_t child, std::string* reason) {
     const uint64_t now = monotonic_ns();
     n = now >= until ? 0 : poll(&ready, 1, static_cast<int>((until - now) / 1000000) + 1);
   } while (n < 0 && errno == EINTR);
+  const int poll_error = -errno;
   Word word = {};
   const ssize_t size = n == 1 ? read(fd, &word, sizeof word) : 0;
   const bool told = size >= static_cast<ssize_t>(sizeof word.code);
   if (told && word.code == 0) return 0;
+  const int32_t end = pidfd;
+  uint8_t ended = 0;
+  if (n == 1 && !told) poll_descriptors(&end, &ended, 1, kPatience);  // its pipe is closed a little earlier
   kill(child, SIGKILL);
   int status = 0;
-  while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  pid_t reaped;
+  do {
+    reaped = waitpid(child, &status, 0);
+  } while (reaped < 0 && errno == EINTR);
+  if (told) {
+    reason->assign(word.reason, static_cast<size_t>(size) - sizeof word.code);
+    return word.code;
   }
-  if (!told && n == 1 && WIFEXITED(status)) {  // a hook of the program's has ended it
-    *reason = "the child ended with exit code " + std::to_string(WEXITSTATUS(status)) + " while it was set up";
-    return -EAGAIN;
-  }
-  if (!told) return n == 0 ? -ETIMEDOUT : -ECHILD;
-  reason->assign(word.reason, static_cast<size_t>(size) - sizeof word.code);
-  return word.code;
+  if (n != 1) return n == 0 ? -ETIMEDOUT : poll_error;
+  // A hook of the program's has ended it, a limit, or somebody else.
+  *reason = (ended ? end_of(reaped == child, status) : "the child closed a pipe that is forklock's") + " while it was set up";
+  return -EAGAIN;
 }
 
 }  // namespace
@@ -120,7 +135,7 @@ Forked fork_process(uv_loop_t* loop, const Keep& keep, bool with_helpers, const 
   const double forked = static_cast<double>(monotonic_ns());
   close(ready[1]);
   const int pidfd = pid < 0 ? fork_error : pidfd_of_child(pid);
-  failed = pidfd < 0 ? pidfd : wait_until_ready(ready[0], pid, reason);
+  failed = pidfd < 0 ? pidfd : wait_until_ready(ready[0], pid, pidfd, reason);
   close(ready[0]);
   times = {parked - start, marked - parked, forked - marked, static_cast<double>(monotonic_ns()) - forked};
   if (failed == 0) return {pid, pidfd};

@@ -75,8 +75,8 @@ export function callFork(descriptors: readonly number[], listening: boolean): Fo
  *   child has put its own things in order. Page tables are copied, so it takes longer the larger the process is.
  *
  * Errors, after which there is no child: `ERR_FORKLOCK_FORK_UNSAFE`, whose `reason` says what stands in the way: worker
- * threads, the inspector, a thread that never slept in that second, an unknown machine or C library, what was thrown when
- * the child was set up (it has ended, and has not gone on with the program); `ERR_FORKLOCK_SYSTEM`, of fork(2) and what
+ * threads, the inspector, a thread that never slept in that second, an unknown machine or C library, what was thrown, or
+ * has ended the child, when it was set up (it has not gone on with the program); `ERR_FORKLOCK_SYSTEM`, of fork(2) and what
  * the child takes; `ERR_FORKLOCK_INVALID_ARG_TYPE` for `options` that are no object, and for what `keep` has besides open
  * sockets, servers and descriptors.
  *

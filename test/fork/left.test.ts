@@ -102,9 +102,27 @@ describe('What would throw in the child is an error in the parent, and there is 
     ],
     [
       'a hook that ends its process',
-      `Object.defineProperty(process, 'send', { get() { if (getpid() !== main) process.kill(process.pid, 'SIGKILL'); } });
-      require('node:async_hooks').createHook({ init() { if (getpid() !== main) process.reallyExit(9); } }).enable();`,
-      /exit code 9 while it was set up/,
+      "require('node:async_hooks').createHook({ init() { if (getpid() !== main) process.reallyExit(9); } }).enable();",
+      /the child ended with exit code 9 while it was set up/,
+    ],
+    [
+      'a hook that kills its process',
+      "require('node:async_hooks').createHook({ init() { if (getpid() !== main) process.kill(process.pid, 'SIGKILL'); } }).enable();",
+      /the child was ended by signal 9 \(.+\) while it was set up/,
+    ],
+    [
+      'a getter that ends its process by a signal',
+      "Object.defineProperty(process, 'send', { get() { if (getpid() !== main) process.kill(process.pid, 'SIGTERM'); } });",
+      /the child was ended by signal 15 \(.+\) while it was set up/,
+    ],
+    [
+      'a getter that closes what is not its own',
+      `Object.defineProperty(process, 'send', { get() {
+        if (getpid() === main) return;
+        for (let fd = 3; fd < 100; fd++) try { fs.closeSync(fd) } catch {}
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+      } });`,
+      /the child closed a pipe that is forklock's while it was set up/,
     ],
   ])('%s', async (_, source, reason) => {
     const { printed, stderr, code } = await program(`${source} attempt(); say('on');`);
