@@ -8,6 +8,7 @@ const forklock = { ...all };
 
 /** Exported functions that get any arguments here. */
 export const FUNCTIONS = [
+  '_exit',
   'activeChildren',
   'cpuCount',
   'currentProcess',
@@ -18,11 +19,15 @@ export const FUNCTIONS = [
   'getpid',
   'getppid',
   'parentProcess',
+  'registerAtFork',
   'setForkserverPreload',
   'setStartMethod',
   'waitpid',
   'waitpidAsync',
 ];
+
+/** Those that have a property of their own. */
+const OWN = new Set(['_exit', 'fork', 'registerAtFork', 'waitpid', 'waitpidAsync']);
 
 /** Exports that get none, and why. Errors are not among them: their constructors are JavaScript's. */
 export const NOT_CALLED = {
@@ -73,7 +78,17 @@ export function processProperties({ attempt, anything, anyText, anyArgument, bri
     fc.array(fc.constantFrom(0, 1, 2, 3, 2 ** 31, 2 ** 31 - 1, 2 ** 53, 1e308, -1, -0, 0.5), { maxLength: 100 }),
     anything,
   );
-  const simple = FUNCTIONS.filter((name) => name !== 'fork' && !name.startsWith('waitpid'));
+  /** An integer of 32 bits, or the default: with one of these this program would be over. */
+  const isExitCode = (value) =>
+    value === undefined || (Number.isInteger(value) && value >= -(2 ** 31) && value < 2 ** 31);
+  /** In a fork none of these may run: all of them were refused, or taken back. */
+  const hook = fc.oneof(
+    anything,
+    fc.constantFrom(undefined, () => {
+      throw new Error('a hook that is not registered');
+    }),
+  );
+  const simple = FUNCTIONS.filter((name) => !OWN.has(name));
 
   return {
     functions: fc.property(fc.constantFrom(...simple), fc.array(anyArgument, { maxLength: 2 }), (name, args) => {
@@ -99,6 +114,37 @@ export function processProperties({ attempt, anything, anyText, anyArgument, bri
       async (pid, options) => {
         attempt(() => forklock.waitpid(pid, options));
         await attempt(() => forklock.waitpidAsync(pid, options));
+      },
+    ),
+
+    'ends with what is no exit code': fc.property(
+      fc
+        .oneof(
+          anyArgument,
+          fc.double(),
+          fc.maxSafeInteger(),
+          fc.constantFrom('1', '', 1n, null, true, [1], new Date(1), Symbol('x'), Object(1), -(2 ** 31) - 1, 2 ** 31),
+        )
+        .filter((value) => !isExitCode(value)),
+      fc.array(anything, { maxLength: 2 }),
+      (code, more) => {
+        attempt(() => {
+          forklock._exit(code, ...more);
+          throw new Error('it was no error');
+        });
+      },
+    ),
+
+    // Before `forks`, where hooks would run that are left.
+    'hooks of forks': fc.property(
+      fc.oneof(anyArgument, fc.record({ before: hook, afterInParent: hook, afterInChild: hook }, { requiredKeys: [] })),
+      fc.array(anything, { maxLength: 2 }),
+      (hooks, more) => {
+        attempt(() => {
+          const takeBack = forklock.registerAtFork(hooks, ...more);
+          takeBack();
+          if (takeBack() !== undefined) throw new Error('what takes it back returns something');
+        });
       },
     ),
 
