@@ -51,11 +51,17 @@ describe('workers that are terminated leave no thread, descriptor or mapping, an
   );
 });
 
-test('workers that wait for processes leave no descriptor', { timeout: 100_000 }, async () => {
-  const { printed, code, stderr } = await run('atOnce', [5, 'that watches a process'], 90_000);
-  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-  expect(printed[0].failures).toEqual([]);
-  expect(printed[0].grown).toMatchObject({ threads: 0, descriptors: 0, forklockMappings: 0 });
+describe('workers that are terminated while they wait for processes leave no descriptor when these have ended', () => {
+  test.each(['that watches a spawned process', 'that watches a process of its fork server'])(
+    'each one %s',
+    { timeout: 100_000 },
+    async (state) => {
+      const { printed, code, stderr } = await run('atOnce', [5, state], 90_000);
+      expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+      expect(printed[0].failures).toEqual([]);
+      expect(printed[0].grown).toMatchObject({ threads: 0, descriptors: 0, forklockMappings: 0 });
+    },
+  );
 });
 
 test.each(['while workers are in all states', 'while workers are terminated'])(

@@ -85,7 +85,7 @@ export class OwnChild extends Child {
     if (failed === 0) return;
     // Nobody could follow it: it is ended, as if it had not been started.
     killChild(pidfd);
-    this.close();
+    super.close(); // a subclass has nothing yet
     throw new SystemError('watching a process', failed);
   }
 

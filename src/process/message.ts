@@ -232,6 +232,15 @@ export function takeText(socket: number): Incoming | undefined | null {
   return takeParts(socket, NONE);
 }
 
+/** The text of the next message, by whomever it is, without what it carries; undefined: there is none. */
+export function takeHead(socket: number): unknown {
+  try {
+    return takeOne(socket, NONE)?.head ?? undefined;
+  } catch {
+    return undefined; // it is no JSON: somebody else has written it
+  }
+}
+
 function takeParts(socket: number, into: Int32Array): Incoming | undefined | null {
   const first = takeOne(socket, into);
   if (!first) return first;

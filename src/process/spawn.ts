@@ -4,8 +4,8 @@ import { isSingleExecutable, programFile } from '../home.js';
 import { native } from '../native.js';
 import { OwnChild, type Retained } from './child.js';
 import { inheritedArguments, startingEnvironment } from './command.js';
-import { type Message, post, take } from './message.js';
-import { AS_PROCESS, GREETING, mark, NEVER_RAN } from './program.js';
+import { type Message, post, takeHead } from './message.js';
+import { AS_PROCESS, GREETING, type Greeting, mark, NEVER_RAN } from './program.js';
 import { pidfdOfSelf } from './self.js';
 import { withoutTests } from './test-runner.js';
 
@@ -77,12 +77,21 @@ class SpawnedChild extends OwnChild {
   }
 
   protected override ended(exitCode: number): true {
-    const isProcess = this.#socket >= 0 && Boolean(take(this.#socket));
-    return super.ended(exitCode === 0 && !isProcess ? NEVER_RAN : exitCode);
+    const isOurs = exitCode !== 0 || this.#hasGreeted;
+    this.#closeSocket();
+    return super.ended(isOurs ? exitCode : NEVER_RAN);
   }
 
   override close(): void {
     super.close();
+    this.#closeSocket();
+  }
+
+  get #hasGreeted(): boolean {
+    return (takeHead(this.#socket) as Partial<Greeting> | undefined)?.forklock === GREETING.forklock;
+  }
+
+  #closeSocket(): void {
     if (this.#socket >= 0) native().closeDescriptor(this.#socket);
     this.#socket = -1;
   }
@@ -98,5 +107,10 @@ export function spawnChild(message: Message, env: string): OwnChild {
     if (!post(to, { ...GREETING }, [message.payload, ...message.segments], 0))
       throw new SystemError('sending to a process', EAGAIN);
   });
-  return new SpawnedChild(pid, pidfd, message.retained, socket);
+  try {
+    return new SpawnedChild(pid, pidfd, message.retained, socket);
+  } catch (error) {
+    native().closeDescriptor(socket);
+    throw error;
+  }
 }

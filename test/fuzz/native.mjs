@@ -20,9 +20,19 @@ const build = `${here}build/`;
 mkdirSync(`${build}corpus`, { recursive: true });
 
 const clang = !options.random && spawnSync('clang++', ['--version']).status === 0;
-const sources = ['futex', 'memory', 'participant', 'proc', 'robust', 'waiter'].map(
-  (name) => `../../../native/${name}.cc`,
-);
+const sources = [
+  'copies',
+  'futex',
+  'keepers',
+  'memory',
+  'orphans',
+  'participant',
+  'proc',
+  'process',
+  'robust',
+  'robust_list',
+  'waiter',
+].map((name) => `../../../native/${name}.cc`);
 // Others may build or run one meanwhile.
 const program = `build/${clang ? 'segments' : 'segments-random'}-${randomUUID()}`;
 const flags = ['-std=c++17', '-g', '-O1', '-pthread', '-fno-sanitize-recover=all', '-o', program];

@@ -5,7 +5,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { isMainThread, Worker, workerData } from 'node:worker_threads';
-import { Event, Lock, Process, Semaphore, SharedMemory, Value } from 'forklock';
+import { Event, getContext, Lock, Semaphore, SharedMemory, Value } from 'forklock';
 
 const { setTimeout: later } = globalThis;
 
@@ -60,12 +60,8 @@ const STATES = {
     begun();
     later(() => {}, 1e6);
   },
-  'that watches a process': ({ event, begun }) => {
-    const child = new Process({ target: [import.meta.url, 'idle'], args: [event], daemon: true });
-    child.start();
-    child.joinAsync();
-    begun();
-  },
+  'that watches a spawned process': (given) => watchProcess('spawn', given),
+  'that watches a process of its fork server': (given) => watchProcess('forkserver', given),
   'that ends itself': async ({ event }) => {
     event.waitAsync();
     await sleep(1);
@@ -79,10 +75,16 @@ const WAITS = {
   'with more waits than one thread can sleep for': MANY,
 };
 
-/** Starting a process takes longer than all the rest: some of these only. */
-const RARE = 'that watches a process';
+function watchProcess(method, { event, begun }) {
+  const { Process } = getContext(method);
+  const child = new Process({ target: [import.meta.url, 'idle'], args: [event], daemon: true });
+  child.start();
+  child.joinAsync();
+  begun();
+}
 
-const states = Object.keys(STATES).filter((state) => state !== RARE);
+/** Starting a process takes longer than all the rest: some of these only. */
+const states = Object.keys(STATES).filter((state) => !state.includes('process'));
 
 /** What the processes of workers do. */
 export const idle = (event) => void event.wait();
@@ -148,6 +150,14 @@ class Stage {
     return started.map(({ worker }) => worker);
   }
 
+  /** Until they have ended, and have been reaped, each has a descriptor here, whatever has become of its worker. */
+  async processesEnd() {
+    if (!hasChildren()) return;
+    this.event.set();
+    while (hasChildren()) await sleep(1);
+    this.event.clear();
+  }
+
   async end() {
     await this.#feeder.terminate();
     this.event.close();
@@ -155,6 +165,17 @@ class Stage {
     this.#named.close();
     Lock.unlink(this.name);
   }
+}
+
+/** Of any of its threads. */
+function hasChildren() {
+  return readdirSync('/proc/self/task').some((thread) => {
+    try {
+      return readFileSync(`/proc/self/task/${thread}/children`, 'latin1') !== '';
+    } catch {
+      return false; // it has ended
+    }
+  });
 }
 
 function counts() {
@@ -211,6 +232,7 @@ const atOnce = (n, state) =>
     const group = Array.from({ length: n }, (_, i) => state ?? states[i % states.length]);
     const workers = await stage.workers(group);
     await Promise.all(workers.map((worker) => worker.terminate()));
+    await stage.processesEnd();
   });
 
 /** The process ends while its workers are in their states. */
