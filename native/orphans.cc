@@ -35,12 +35,11 @@ struct Orphan {
 
 // The process's, as children are. Never destroyed: its thread may outlive main().
 struct Orphans {
-  std::mutex mutex;
-  std::vector<int> added;  // guarded by mutex
+  std::mutex mutex;  // nobody sleeps while holding it
+  std::vector<Orphan> known;
   bool has_thread = false;
   int wake = -1;
   int socket = -1;
-  std::vector<Orphan> known;  // the thread's
 
   void add(int pidfd);
   bool start();
@@ -69,7 +68,7 @@ bool address_of_first(sockaddr_un* address, socklen_t* size) {
 
 bool Orphans::start() {
   if (has_thread) return true;
-  wake = above_standard(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (wake < 0) wake = above_standard(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (wake < 0) return false;
   sigset_t all, old;  // the program's signal handlers belong on its own threads; a fork must find this one asleep
   sigfillset(&all);
@@ -92,27 +91,27 @@ bool Orphans::start() {
 
 void Orphans::add(int pidfd) {
   std::lock_guard<std::mutex> guard(mutex);
-  added.push_back(pidfd);
+  known.push_back({pidfd, false});
   const uint64_t one = 1;
   if (start()) (void)!write(wake, &one, sizeof one);
 }
 
 void Orphans::run() {
   for (;;) {
-    const int timeout = look();
-    std::vector<pollfd> watched = {{wake, POLLIN, 0}, {socket, POLLIN, 0}};
-    for (const Orphan& orphan : known) {
-      if (!orphan.ended) watched.push_back({orphan.pidfd, POLLIN, 0});
-    }
-    poll(watched.data(), watched.size(), timeout);
-    uint64_t count;
-    (void)!read(wake, &count, sizeof count);
+    std::vector<pollfd> watched;
+    int timeout;
     {
       std::lock_guard<std::mutex> guard(mutex);
-      for (const int pidfd : added) known.push_back({pidfd, false});
-      added.clear();
+      uint64_t count;
+      (void)!read(wake, &count, sizeof count);
+      if (socket >= 0) hear();
+      timeout = look();
+      watched = {{wake, POLLIN, 0}, {socket, POLLIN, 0}};
+      for (const Orphan& orphan : known) {
+        if (!orphan.ended) watched.push_back({orphan.pidfd, POLLIN, 0});
+      }
     }
-    if (socket >= 0) hear();
+    poll(watched.data(), watched.size(), timeout);
   }
 }
 
@@ -219,7 +218,10 @@ void announce_child(int pidfd) {
 }
 
 void forget_orphans() {
-  // Another thread may have held the lock, and its list is not this process's.
+  // Another thread may have held the lock: then nobody can say what the list is, and its descriptors stay.
+  if (orphans->mutex.try_lock()) {
+    for (const Orphan& orphan : orphans->known) close(orphan.pidfd);
+  }
   if (orphans->wake >= 0) close(orphans->wake);
   if (orphans->socket >= 0) close(orphans->socket);
   orphans = new Orphans;

@@ -64,6 +64,14 @@ describe('workers that are terminated while they wait for processes leave no des
   );
 });
 
+test('the child of a fork does not get the pidfds of what workers have left to its parent', {
+  timeout: 100_000,
+}, async () => {
+  const { printed, code, stderr } = await run('inherited', [3], 90_000);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  expect(printed).toEqual([{ here: 3, there: 0 }]);
+});
+
 test.each(['while workers are in all states', 'while workers are terminated'])(
   'process.exit() %s ends the process, with its code',
   { timeout: 70_000 },

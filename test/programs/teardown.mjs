@@ -1,11 +1,11 @@
 // Workers whose end comes in the middle of what they do, and what of them is left in the process: test/teardown.test.ts.
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { isMainThread, Worker, workerData } from 'node:worker_threads';
-import { Event, getContext, Lock, Semaphore, SharedMemory, Value } from 'forklock';
+import { Event, fork, getContext, Lock, Semaphore, SharedMemory, Value, waitpid } from 'forklock';
 
 const { setTimeout: later } = globalThis;
 
@@ -235,6 +235,26 @@ const atOnce = (n, state) =>
     await stage.processesEnd();
   });
 
+/** In the child of a fork: the pidfds of processes of workers that have ended, which are its parent's to reap. */
+async function inherited(n) {
+  const stage = new Stage();
+  const workers = await stage.workers(Array(n).fill('that watches a spawned process'));
+  await Promise.all(workers.map((worker) => worker.terminate()));
+  await stage.end();
+  const pidfds = () =>
+    readdirSync('/proc/self/fd').filter((fd) => {
+      try {
+        return readlinkSync(`/proc/self/fd/${fd}`) === 'anon_inode:[pidfd]';
+      } catch {
+        return false; // of the listing itself
+      }
+    }).length;
+  const here = pidfds();
+  const child = fork();
+  if (child === 0) process.exit(pidfds());
+  return { here, there: waitpid(child).exitCode };
+}
+
 /** The process ends while its workers are in their states. */
 async function exit(how) {
   const stage = new Stage();
@@ -249,5 +269,5 @@ async function exit(how) {
 const [, file, what, ...args] = process.argv;
 if (isMainThread && file === fileURLToPath(import.meta.url)) {
   const numbers = args.map((arg) => (/^\d+$/.test(arg) ? Number(arg) : arg));
-  console.log(JSON.stringify(await { inSequence, atOnce, exit }[what](...numbers)));
+  console.log(JSON.stringify(await { inSequence, atOnce, inherited, exit }[what](...numbers)));
 }
