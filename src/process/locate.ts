@@ -24,7 +24,11 @@ export function locate(value: object): Located | string {
   const inspector = process.getBuiltinModule('node:inspector');
   if (!inspector?.Session) return 'this Node has no inspector, which could say where it was written';
   const session = new inspector.Session();
-  session.connect();
+  try {
+    session.connect();
+  } catch (error) {
+    return `the inspector, which could say where it was written, cannot be asked (${(error as Error).message})`;
+  }
   // On an object that all contexts of this thread share: a test runner may have given this code a global object of its own.
   const shelf = process.getBuiltinModule('node:os');
   Object.defineProperty(shelf, Symbol.for(SHELF), { value, configurable: true });

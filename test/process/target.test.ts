@@ -29,6 +29,31 @@ function program(
   return { stdout: stdout.split('\n').filter(Boolean), stderr, status };
 }
 
+test('where the inspector may not be asked, a function is an error that says so, and [module, name] is carried', () => {
+  const { stdout, stderr } = program(
+    'refused.mjs',
+    `import inspector from 'node:inspector';
+    import { parentProcess, Process } from 'forklock';
+    export const work = () => console.log('ran');
+    if (parentProcess() === null) {
+      // As the permission model of Node 24 does without --allow-inspector.
+      inspector.Session.prototype.connect = () => {
+        throw Object.assign(new Error('use --allow-inspector'), { code: 'ERR_ACCESS_DENIED' });
+      };
+      for (const target of [work, [import.meta.url, 'work']]) {
+        try {
+          const child = new Process({ target });
+          child.start();
+          child.join();
+        } catch ({ code, message }) {
+          console.log(code, /inspector.*use --allow-inspector.*\\[module, name\\]/.test(message));
+        }
+      }
+    }`,
+  );
+  expect({ stdout, stderr }).toEqual({ stdout: ['ERR_FORKLOCK_TARGET true', 'ran'], stderr: '' });
+});
+
 describe.each(['spawn', 'forkserver'] as const)('%s', (method) => {
   test('functions that a module exports are carried, however they are exported', async () => {
     const { printed, stderr } = await script(
