@@ -94,6 +94,7 @@ if (!isMainThread && workerData?.teardown) {
   if (state === 'that feeds the others') {
     const permits = Semaphore.from(semaphore);
     const nothing = new Int32Array(new SharedArrayBuffer(4));
+    Atomics.store(begun, 0, 1);
     for (;;) {
       if (permits.value < 50) permits.release(16);
       Atomics.wait(nothing, 0, 0, 0.1);
@@ -116,7 +117,8 @@ class Stage {
   semaphore = new Semaphore(0);
   name = `teardown-${randomUUID()}`;
   #named = new Lock({ name: this.name });
-  #feeder = this.#start('that feeds the others', new Int32Array(new SharedArrayBuffer(4)));
+  #fed = new Int32Array(new SharedArrayBuffer(4));
+  #feeder = this.#start('that feeds the others', this.#fed);
   failures = [];
 
   #start(state, begun) {
@@ -130,6 +132,11 @@ class Stage {
     const worker = new Worker(new URL(import.meta.url), { workerData: { teardown } });
     worker.on('error', (error) => this.failures.push(`${state}: ${error.stack}`));
     return worker;
+  }
+
+  /** Until the worker that feeds the others has all that it opens, which is there until the end. */
+  async isReady() {
+    while (Atomics.load(this.#fed, 0) === 0) await sleep(1);
   }
 
   /** A worker in its state; a group of them is waited for together. */
@@ -204,6 +211,7 @@ async function settled(before) {
 /** Workers with an end at a random moment, in two batches: how much more there is after the second. */
 async function growth(batch) {
   const stage = new Stage();
+  await stage.isReady();
   await batch(stage);
   await sleep(100);
   const before = await settled();
