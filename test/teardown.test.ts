@@ -28,8 +28,8 @@ async function expectNothingLeft(name: string, args: unknown[], deadline: number
 }
 
 describe('workers that are terminated leave no thread, descriptor or mapping, and no wait', () => {
-  test(`${sized('60', '1,000')} of them, one after the other, in all states`, { timeout: 260_000 }, () =>
-    expectNothingLeft('inSequence', [sized(30, 500)], 240_000),
+  test(`${sized('60', '1,000')} of them, one after the other, in all states`, { timeout: 500_000 }, () =>
+    expectNothingLeft('inSequence', [sized(30, 500)], 480_000),
   );
 
   test(`${sized('20', '50')} at once, in all states`, { timeout: 130_000 }, () =>
