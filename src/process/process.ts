@@ -23,6 +23,7 @@ import {
   setAuthkey,
 } from './self.js';
 import { checkTarget, load, placeAt, placeOf, type Target } from './target.js';
+import { importInFork, WHEN_UNFINISHED } from './unfinished.js';
 
 export interface ProcessOptions {
   /** What `run()` calls in the new process. */
@@ -127,7 +128,8 @@ export class Process {
     if (typeof this.#target === 'function') return call(this.#target);
     if (this.#target) {
       const place = placeAt(this.#target);
-      const loaded = this.#state === 'current' ? importing(() => load(place)) : load(place);
+      const loaded =
+        this.#state === 'current' ? importing(() => load(place, importInFork), WHEN_UNFINISHED) : load(place);
       return loaded.then((target) => call(target as () => unknown));
     }
     return undefined;

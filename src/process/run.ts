@@ -53,11 +53,16 @@ function textOf(error: unknown): string {
   return 'something was thrown that cannot be printed';
 }
 
-/** Imports the module of this process's target: if the process ends meanwhile, it has failed, whatever exit code was given. */
-export async function importing<T>(imported: () => Promise<T>): Promise<T> {
+let isImporting = false;
+
+/**
+ * Imports the module of this process's target: if the process ends meanwhile, it has failed, whatever exit code was given.
+ * `because`: why nothing might settle that.
+ */
+export async function importing<T>(imported: () => Promise<T>, because = ''): Promise<T> {
   const unsettled = (): void => {
     if (process.exitCode !== undefined) return;
-    process.stderr.write(`Process ${self().name}: nothing can settle the import of its target any more\n`);
+    process.stderr.write(`Process ${self().name}: nothing can settle the import of its target any more${because}\n`);
     process.exitCode = UNSETTLED;
   };
   const ended = (code: number): void => {
@@ -69,9 +74,11 @@ export async function importing<T>(imported: () => Promise<T>): Promise<T> {
   };
   process.once('beforeExit', unsettled);
   process.once('exit', ended);
+  isImporting = true;
   try {
     return await imported();
   } finally {
+    isImporting = false;
     process.off('beforeExit', unsettled);
     process.off('exit', ended);
   }
@@ -80,6 +87,7 @@ export async function importing<T>(imported: () => Promise<T>): Promise<T> {
 /** Runs the target in the child. The process ends when that is done and nothing else keeps its event loop alive. */
 export async function runHere(instance: Process): Promise<void> {
   const unsettled = (): void => {
+    if (isImporting) return;
     process.stderr.write(`Process ${self().name}: nothing can settle the promise of its target any more\n`);
     process.exitCode ??= UNSETTLED;
   };

@@ -105,7 +105,7 @@ function isFile(path: string): boolean {
 }
 
 /** Loaders and transformations that a program was started with know import() best. */
-const PLAIN = !/(^|\s)(--import|--require|-r|--loader|--experimental-)/.test(
+export const hasLoaders = /(^|\s)(--import|--require|-r|--loader|--experimental-)/.test(
   [...process.execArgv, process.env.NODE_OPTIONS ?? ''].join(' '),
 );
 
@@ -114,15 +114,19 @@ const modules = () => process.getBuiltinModule('node:module');
 
 let require: NodeJS.Require | undefined;
 
+export function moduleRequire(): NodeJS.Require {
+  require ??= modules().createRequire(programFile());
+  return require;
+}
+
 /**
  * As import(), but where it can without libuv's thread pool, which a forked process would have to start first. An ES
  * module is the same to both; only one with a top-level await, or that is being imported, takes import().
  */
 export async function importModule(url: string): Promise<Record<string, unknown>> {
-  if (PLAIN && /^file:[^?#]*\.(mjs|js)$/.test(url)) {
+  if (!hasLoaders && /^file:[^?#]*\.(mjs|js)$/.test(url)) {
     try {
-      require ??= modules().createRequire(programFile());
-      const exported = require(fileURLToPath(url));
+      const exported = moduleRequire()(fileURLToPath(url));
       if (types.isModuleNamespaceObject(exported)) return exported as Record<string, unknown>;
     } catch (error) {
       if (!/^ERR_REQUIRE_/.test(String((error as NodeJS.ErrnoException)?.code))) throw error;
@@ -132,16 +136,29 @@ export async function importModule(url: string): Promise<Record<string, unknown>
 }
 
 /** Imports what a place names. Errors: those of the import; `ERR_FORKLOCK_TARGET` when it is not there or no function. */
-export async function load({ module, name }: Place): Promise<unknown> {
-  const namespace = await importModule(module);
+export async function load({ module, name }: Place, by = importModule): Promise<unknown> {
+  const namespace = await by(module);
   // What a CommonJS module exports is in its default, and often only there.
-  const value = name in namespace ? namespace[name] : Object(namespace.default)[name];
+  const value = name in namespace ? exported(namespace, module, name) : Object(namespace.default)[name];
   if (typeof value !== 'function') {
     throw new TargetError(
-      `${module} exports no function '${name}': it exports ${Object.keys(namespace).join(', ') || 'nothing'}`,
+      `${module} exports no function '${name}': it exports ${
+        Reflect.ownKeys(namespace)
+          .filter((key) => typeof key === 'string')
+          .join(', ') || 'nothing'
+      }`,
     );
   }
   return value;
+}
+
+function exported(namespace: Record<string, unknown>, module: string, name: string): unknown {
+  try {
+    return namespace[name];
+  } catch (cause) {
+    // Of a module that a fork has as far as its parent had come.
+    throw new TargetError(`${module} had no '${name}' yet when this process was started`, { cause });
+  }
 }
 
 /** Of a target that a user gave. */
