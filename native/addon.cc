@@ -15,22 +15,28 @@ void on_collected(napi_env, void* data, void*) {
   delete instance;
 }
 
-Napi::Value CreateInstance(const CallbackInfo& info) {
-  Instance* instance = static_cast<JsThread*>(info.Data())->make_instance(info.Env());
-  Napi::Object object = Napi::Object::New(info.Env());
-  Exports exports(object, instance);
-  export_segments(&exports);
-  export_participants(&exports);
-  export_waiting(&exports);
-  export_fork(&exports);
-  export_processes(&exports);
-  napi_add_finalizer(info.Env(), object, instance, on_collected, nullptr, nullptr);
+napi_value create_instance(napi_env env, napi_callback_info info) {
+  void* thread = nullptr;
+  napi_value object = nullptr;
+  caught([&] {
+    if (napi_get_cb_info(env, info, nullptr, nullptr, nullptr, &thread) != napi_ok) return -EINVAL;
+    if (napi_create_object(env, &object) != napi_ok) return -ENOMEM;
+    Instance* instance = static_cast<JsThread*>(thread)->make_instance(env);
+    Exports exports(object, instance);
+    export_segments(&exports);
+    export_participants(&exports);
+    export_waiting(&exports);
+    export_fork(&exports);
+    export_processes(&exports);
+    napi_add_finalizer(env, object, instance, on_collected, nullptr, nullptr);
+    return 0;
+  });
   return object;
 }
 
-Napi::Value EndSleeps(const CallbackInfo& info) {
+napi_value end_all_sleeps(napi_env, napi_callback_info) {
   end_sleeps();
-  return info.Env().Undefined();
+  return nullptr;
 }
 
 // Node closes the library with the last environment that loaded it; the table of segments must outlive that.
@@ -45,8 +51,8 @@ Napi::Object Init(Napi::Env env, Napi::Object object) {
   pin_library();
   listen_for_orphans();
   JsThread* thread = JsThread::load(env);
-  object.Set("createInstance", Napi::Function::New(env, CreateInstance, "createInstance", thread));
-  object.Set("endSleeps", Napi::Function::New(env, EndSleeps, "endSleeps"));
+  add_function(env, object, "createInstance", create_instance, thread);
+  add_function(env, object, "endSleeps", end_all_sleeps, nullptr);
   return object;
 }
 

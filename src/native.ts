@@ -45,7 +45,7 @@ export interface Native {
    * The child's pid, 0 in the child, or `-errno`; what of the loop the child keeps: descriptors, listening sockets; helper
    * threads are carried over. `pidfd` gets one of the child.
    */
-  fork(descriptors: readonly number[], listening: boolean, helpers: boolean, pidfd: Int32Array): number;
+  fork(descriptors: Int32Array, listening: boolean, helpers: boolean, pidfd: Int32Array): number;
   /** Why no fork can work on this machine; empty when it can. */
   whyNoFork(): string;
   /** Why the last fork was refused. */

@@ -17,15 +17,13 @@
 namespace forklock {
 namespace {
 
-// descriptors to keep, whether listening sockets are kept, whether helper threads are, Int32Array(1) that gets the pidfd
+// Int32Array of descriptors to keep, whether listening sockets are kept, whether helper threads are, Int32Array(1) that gets the pidfd
 // -> pid, or 0 in the child
 Value Fork(const CallbackInfo& info) {
   Instance& e = self(info);
   Keep keep{{}, info[1].As<Napi::Boolean>().Value()};
-  const Napi::Array descriptors = info[0].As<Napi::Array>();
-  for (uint32_t i = 0; i < descriptors.Length(); i++) {
-    keep.descriptors.push_back(descriptors.Get(i).As<Napi::Number>().Int32Value());
-  }
+  const Napi::Int32Array descriptors = info[0].As<Napi::Int32Array>();
+  keep.descriptors.assign(descriptors.Data(), descriptors.Data() + descriptors.ElementLength());
   uv_loop_t* loop = nullptr;
   if (napi_get_uv_event_loop(e.env, &loop) != napi_ok) return give(info, -EINVAL);
   e.why_not.clear();
@@ -60,10 +58,7 @@ Value ChildGivesUp(const CallbackInfo& info) {  // the reason
 
 Value ForkTimesOf(const CallbackInfo& info) {  // -> [park, pages, fork, handshake] in ns
   const ForkTimes& t = fork_times();
-  const double values[] = {t.park, t.pages, t.fork, t.handshake};
-  Napi::Array out = Napi::Array::New(info.Env());
-  for (uint32_t i = 0; i < 4; i++) out[i] = give(info, values[i]);
-  return out;
+  return give(info, {t.park, t.pages, t.fork, t.handshake});
 }
 
 Value CanLeaveCalls(const CallbackInfo& info) { return Napi::Boolean::New(info.Env(), can_leave_calls()); }
@@ -103,9 +98,8 @@ Value RandomWords(const CallbackInfo& info) {  // -> 4 words that no other proce
     if (n < 0 && errno != EINTR) return give(info, -errno);
     if (n > 0) got += static_cast<size_t>(n);
   }
-  Napi::Array out = Napi::Array::New(info.Env(), 4);
-  for (uint32_t i = 0; i < 4; i++) out[i] = give(info, words[i]);
-  return out;
+  return give(info, {static_cast<double>(words[0]), static_cast<double>(words[1]), static_cast<double>(words[2]),
+                     static_cast<double>(words[3])});
 }
 
 Value SetExitCode(const CallbackInfo& info) {

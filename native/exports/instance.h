@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <deque>
+#include <initializer_list>
 #include <mutex>
 #include <set>
 #include <string>
@@ -213,17 +214,43 @@ inline double real(const CallbackInfo& info, size_t i) { return info[i].As<Napi:
 inline std::string text(const CallbackInfo& info, size_t i) { return info[i].As<Napi::String>().Utf8Value(); }
 inline Value give(const CallbackInfo& info, double n) { return Napi::Number::New(info.Env(), n); }
 
+// From the moment in which somebody terminates a worker, whatever could run JavaScript fails there, and that is any access to
+// a property or an element. node-addon-api ends the whole process then. So all of it goes by these; what does not
+// succeed nobody gets to see, as no JavaScript runs there any more.
+inline Value give(const CallbackInfo& info, std::initializer_list<double> numbers) {
+  napi_value list;
+  if (napi_create_array_with_length(info.Env(), numbers.size(), &list) != napi_ok) return info.Env().Undefined();
+  uint32_t i = 0;
+  for (const double n : numbers) napi_set_element(info.Env(), list, i++, Napi::Number::New(info.Env(), n));
+  return Value(info.Env(), list);
+}
+
+// 0 or -errno.
+inline int read_texts(const CallbackInfo& info, size_t i, std::vector<std::string>* out) {
+  out->resize(info[i].As<Napi::Array>().Length());
+  for (uint32_t j = 0; j < out->size(); j++) {
+    napi_value element;
+    if (napi_get_element(info.Env(), info[i], j, &element) != napi_ok) return -ECANCELED;
+    (*out)[j] = Napi::String(info.Env(), element);
+  }
+  return 0;
+}
+
+// A function of the object, under the name by which JavaScript calls it.
+inline void add_function(napi_env env, napi_value object, const char* name, napi_callback function, void* data) {
+  napi_value made;
+  if (napi_create_function(env, name, NAPI_AUTO_LENGTH, function, data, &made) != napi_ok) return;
+  napi_set_named_property(env, object, name, made);
+}
+
 // The functions of one concept, under the names by which JavaScript calls them.
 class Exports {
  public:
-  Exports(Napi::Object object, Instance* instance) : object_(object), instance_(instance) {}
+  Exports(napi_value object, Instance* instance) : object_(object), instance_(instance) {}
 
   void add(const char* name, Entry::Function function) {
     instance_->entries.push_back({function, instance_});
-    napi_value made;
-    if (napi_create_function(object_.Env(), name, NAPI_AUTO_LENGTH, call, &instance_->entries.back(), &made) == napi_ok) {
-      object_.Set(name, made);
-    }
+    add_function(instance_->env, object_, name, call, &instance_->entries.back());
   }
 
  private:
@@ -241,7 +268,7 @@ class Exports {
     return value;
   }
 
-  Napi::Object object_;
+  napi_value object_;
   Instance* instance_;
 };
 

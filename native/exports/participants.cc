@@ -64,19 +64,16 @@ Value Sum(const CallbackInfo& info) {
 }
 
 Value Numbers(const CallbackInfo& info) {  // what src/memory/layout.ts compares its constants with
-  const double values[] = {static_cast<double>(libc_abi()),
-                           static_cast<double>(alive_word_index()),
-                           kLayoutVersion,
-                           static_cast<double>(kSlotsOffset),
-                           sizeof(Slot),
-                           kSlots,
-                           static_cast<double>(kHeapOffset),
-                           kCell,
-                           kSingleCells,
-                           static_cast<double>(kDataOffset)};
-  Napi::Array out = Napi::Array::New(info.Env());
-  for (uint32_t i = 0; i < sizeof values / sizeof values[0]; i++) out[i] = give(info, values[i]);
-  return out;
+  return give(info, {static_cast<double>(libc_abi()),
+                     static_cast<double>(alive_word_index()),
+                     kLayoutVersion,
+                     static_cast<double>(kSlotsOffset),
+                     sizeof(Slot),
+                     kSlots,
+                     static_cast<double>(kHeapOffset),
+                     kCell,
+                     kSingleCells,
+                     static_cast<double>(kDataOffset)});
 }
 
 }  // namespace

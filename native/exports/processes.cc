@@ -15,13 +15,6 @@
 namespace forklock {
 namespace {
 
-std::vector<std::string> texts(const CallbackInfo& info, size_t i) {
-  Napi::Array list = info[i].As<Napi::Array>();
-  std::vector<std::string> out(list.Length());
-  for (uint32_t j = 0; j < out.size(); j++) out[j] = list.Get(j).As<Napi::String>().Utf8Value();
-  return out;
-}
-
 Value Getpid(const CallbackInfo& info) { return give(info, getpid()); }
 Value Getppid(const CallbackInfo& info) { return give(info, getppid()); }
 
@@ -58,8 +51,13 @@ Value PollOne(const CallbackInfo& info) {  // fd, ms -> 1: readable
 Value SpawnProgram(const CallbackInfo& info) {
   Napi::Int32Array fds = info[3].As<Napi::Int32Array>();
   const std::vector<int> descriptors(fds.Data(), fds.Data() + fds.ElementLength());
+  std::vector<std::string> argv;
+  std::vector<std::string> environment;
+  int failed = read_texts(info, 1, &argv);
+  if (failed == 0) failed = read_texts(info, 2, &environment);
+  if (failed != 0) return give(info, failed);
   Room room(self(info).descriptors);
-  const int pid = spawn_program(text(info, 0), texts(info, 1), texts(info, 2), descriptors);
+  const int pid = spawn_program(text(info, 0), argv, environment, descriptors);
   if (pid < 0) return give(info, pid);
   const int pidfd = room.keep(pidfd_of_child(pid));
   info[4].As<Napi::Int32Array>()[0] = pidfd;

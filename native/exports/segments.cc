@@ -82,13 +82,11 @@ Value Close(const CallbackInfo& info) {  // index
 Value Describe(const CallbackInfo& info) {  // index -> [fd, inode, type, heap, cookie x 4]
   Segment* s = self(info).at(number(info, 0));
   if (s == nullptr) return info.Env().Undefined();
-  Napi::Array out = Napi::Array::New(info.Env(), 8);
-  out[0u] = give(info, s->fd);
-  out[1u] = give(info, static_cast<double>(s->inode));
-  out[2u] = give(info, s->type);
-  out[3u] = give(info, static_cast<double>(s->heap));
-  for (uint32_t i = 0; i < 4; i++) out[4 + i] = give(info, s->type == 0 ? 0 : s->header()->cookie[i]);
-  return out;
+  int32_t cookie[4] = {};
+  if (s->type != 0) std::copy_n(s->header()->cookie, 4, cookie);
+  return give(info, {static_cast<double>(s->fd), static_cast<double>(s->inode), static_cast<double>(s->type),
+                     static_cast<double>(s->heap), static_cast<double>(cookie[0]), static_cast<double>(cookie[1]),
+                     static_cast<double>(cookie[2]), static_cast<double>(cookie[3])});
 }
 
 // V8 unmaps a buffer when it collects it, and sees nothing of its size: a program that opens and closes names would run

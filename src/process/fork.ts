@@ -46,7 +46,7 @@ export function callFork(descriptors: readonly number[], listening: boolean): Fo
   const hooks = beginRound();
   let pid = -1;
   try {
-    pid = native().fork(descriptors, listening, !runsAlone(), made);
+    pid = native().fork(Int32Array.from(descriptors), listening, !runsAlone(), made);
     const refusal = pid === EAGAIN ? native().forkRefusal() : '';
     if (refusal !== '') throw new ForkUnsafeError(refusal);
     if (checked(pid, 'fork()', REASONS) > 0) runAfterForkInParent();

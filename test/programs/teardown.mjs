@@ -62,6 +62,18 @@ const STATES = {
   },
   'that watches a spawned process': (given) => watchProcess('spawn', given),
   'that watches a process of its fork server': (given) => watchProcess('forkserver', given),
+  'that starts processes all the time': async ({ event, begun }) => {
+    // A large environment takes the addon a while to read, so that most ends come while it does.
+    for (let i = 0; i < 20_000; i++) process.env[`FORKLOCK_TEST_${i}`] = 'x';
+    const { Process } = getContext('spawn');
+    for (;;) {
+      const child = new Process({ target: [import.meta.url, 'idle'], args: [event] });
+      child.start();
+      begun();
+      child.terminate();
+      await child.joinAsync();
+    }
+  },
   'that ends itself': async ({ event }) => {
     event.waitAsync();
     await sleep(1);
