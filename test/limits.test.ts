@@ -131,6 +131,7 @@ describe.runIf(canUnshare)('where /dev/shm', () => {
     ['is read-only', 'EROFS', 'mount -t tmpfs -o ro limits /dev/shm'],
     ['is missing', 'ENOENT', 'mount -t tmpfs limits /dev'],
     ['is a file', 'ENOTDIR', 'mount -t tmpfs limits /dev && touch /dev/shm'],
+    ['is full', 'ENOSPC', 'mount -t tmpfs -o nr_inodes=2 limits /dev/shm && touch /dev/shm/full'],
     ['holds a file instead of the directory', 'ENOTDIR', 'mount -t tmpfs limits /dev/shm && touch /dev/shm/forklock-0'],
     [
       'has a directory that others may write to',
@@ -151,7 +152,28 @@ describe.runIf(canUnshare)('where /dev/shm', () => {
         };
         print(said(() => new forklock.Lock({ name: 'x' })));
         print(said(() => new forklock.Value('int32', 0, { name: 'x' })));
-        print(said(() => new forklock.SharedMemory({ name: 'x', size: 1, create: true }).size));
+        const of = (make: (name: string) => unknown): unknown => said(() => typeof make('x'));
+        print([
+          of((name) => new forklock.SharedMemory({ name, size: 1, create: true })),
+          of(() => new forklock.SharedMemory({ size: 1, create: true })),
+          of((name) => new forklock.SharedMemory({ name: `${name}2` })),
+        ]);
+        print([
+          of((name) => new forklock.RLock({ name })),
+          of((name) => new forklock.RWLock({ name })),
+          of((name) => new forklock.Semaphore(1, { name })),
+          of((name) => new forklock.Condition(undefined, { name })),
+          of((name) => new forklock.Event({ name })),
+          of((name) => new forklock.Barrier(2, { name })),
+          of((name) => new forklock.RawValue('int32', 0, { name })),
+          of((name) => new forklock.RawArray('int32', 1, { name })),
+          of((name) => new forklock.Array('int32', 1, { name })),
+        ]);
+        print(['lock', 'memory'].map((kind) => of((name) => open(kind, name))));
+        function open(kind: string, name: string): unknown {
+          const Class = kind === 'lock' ? forklock.Lock : forklock.SharedMemory;
+          return Class.from(`forklock1:${kind}:@${name}3:0:0`);
+        }
         print(said(() => forklock.Lock.unlink('x')));
         print(said(() => forklock.SharedMemory.unlink('x')));
         const lock = new forklock.Lock();
@@ -167,10 +189,19 @@ describe.runIf(canUnshare)('where /dev/shm', () => {
       reason,
       message: expect.stringMatching(new RegExp(`/dev/shm.*: ${reason}, .`)),
     };
-    const [lock, value, memory, unlinked, unlinkedMemory, anonymous] = printed;
+    const [lock, value, [memory, unnamed, attached], others, handles, unlinked, unlinkedMemory, anonymous] = printed;
     expect([lock, value]).toEqual([refused, refused]);
-    if (/^is /.test(title)) expect(memory).toMatchObject({ code: 'ERR_FORKLOCK_SYSTEM', reason });
-    else expect(memory).toBe(1);
+    for (const each of others) expect(each).toEqual(refused);
+    const isWhole = /^is /.test(title);
+    expect([memory, unnamed]).toEqual(isWhole ? [refused, refused] : ['object', 'object']);
+    if (/missing|a file$/.test(title)) expect(attached).toEqual(refused);
+    else expect(attached.message).toMatch(/: ENOENT, there is no such block$/);
+    if (title === 'is missing')
+      for (const each of [memory, unnamed, attached]) expect(each.message).toContain('is /dev/shm mounted?');
+    for (const { code, message } of handles) {
+      expect(code).toMatch(/^ERR_FORKLOCK_(INVALID_HANDLE|SYSTEM)$/);
+      if (title === 'is missing') expect(message).toMatch(/there is no \/dev\/shm here$/);
+    }
     for (const result of [unlinked, unlinkedMemory]) {
       if (typeof result === 'object') expect(result).toMatchObject({ code: 'ERR_FORKLOCK_SYSTEM' });
     }

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { inspect } from 'node:util';
 import { EEXIST, ENOENT } from '../errno.js';
 import {
@@ -13,7 +14,7 @@ import {
 import { makeCarried } from '../memory/carried.js';
 import { type Handle, hexOfCookie, parseHandle } from '../memory/handle.js';
 import { DATA, DATA_OFFSET } from '../memory/layout.js';
-import { FILE_REASONS, fileName } from '../memory/names.js';
+import { FILE_REASONS, fileName, whyNoName } from '../memory/names.js';
 import { type Cookie, checkMappable, isGone, MEMORY_REASONS, mapSegment } from '../memory/segment.js';
 import { native } from '../native.js';
 import { checkBoolean, checkInteger, checkObject } from '../options.js';
@@ -24,11 +25,11 @@ const DIRECTORY = '/dev/shm';
 const MAX_SIZE = 2 ** 40;
 const MAX_NAME = 255;
 
-const REASONS: Reasons = {
-  ...FILE_REASONS,
-  ENOENT: 'there is no such block',
-  EBADMSG: 'it is empty, or no file',
-};
+const REASONS: Reasons = { ...FILE_REASONS, EBADMSG: 'it is empty, or no file' };
+/** Of a block that should be there. */
+const REASONS_THERE: Reasons = { ...REASONS, ENOENT: 'there is no such block' };
+
+const reasonsThere = (): Reasons => (existsSync(DIRECTORY) ? REASONS_THERE : REASONS);
 
 export interface SharedMemoryOptions {
   /** POSIX shared memory of this name, as Python's `multiprocessing.shared_memory` makes it. Without: see `create`. */
@@ -81,7 +82,7 @@ export class SharedMemory {
         return new SharedMemory({ name: where.name });
       } catch (cause) {
         if (cause instanceof SystemError && cause.errno !== ENOENT) throw cause;
-        throw new HandleError(`the SharedMemory '${where.name}' of this handle is not there: its name was unlinked`, {
+        throw new HandleError(`the SharedMemory '${where.name}' of this handle is not there: ${whyNoName()}`, {
           cause,
         });
       }
@@ -98,7 +99,7 @@ export class SharedMemory {
   static unlink(name: string): boolean {
     const result = native().unlinkName(DIRECTORY, checkShmName(name));
     if (result === ENOENT) return false;
-    checked(result, `unlinking shared memory '${name}'`, REASONS);
+    checked(result, `unlinking shared memory '${name}' in ${DIRECTORY}`, REASONS);
     return true;
   }
 
@@ -149,7 +150,7 @@ export class SharedMemory {
     if (this.#name === undefined)
       throw new ForklockError('ERR_FORKLOCK_NO_NAME', 'unlink() of an anonymous SharedMemory');
     if (!SharedMemory.unlink(this.#name))
-      throw new SystemError(`unlinking shared memory '${this.#name}'`, ENOENT, REASONS);
+      throw new SystemError(`unlinking shared memory '${this.#name}' in ${DIRECTORY}`, ENOENT, reasonsThere());
   }
 
   [Symbol.dispose](): void {
@@ -235,8 +236,8 @@ function open(options: unknown): Block {
   if (size !== undefined) checkInteger(size, 'size', 0, MAX_SIZE);
   const index = checked(
     native().openBare(DIRECTORY, checkedName),
-    `attaching to shared memory '${checkedName}'`,
-    REASONS,
+    `attaching to shared memory '${checkedName}' in ${DIRECTORY}`,
+    reasonsThere(),
   );
   return block(index, checkedName, 0) as Block;
 }
@@ -254,7 +255,7 @@ function createNamed(name: string | undefined, size: number): object {
       .padStart(8, '0')}`;
   const index = native().createBare(DIRECTORY, tried, size);
   if (index === EEXIST && name === undefined) return createNamed(undefined, size);
-  checked(index, `making shared memory '${tried}' of ${size} bytes`, REASONS);
+  checked(index, `making shared memory '${tried}' of ${size} bytes in ${DIRECTORY}`, REASONS);
   try {
     return block(index, tried, 0);
   } catch (error) {

@@ -4,7 +4,7 @@ import { process } from '../thread.js';
 import { allocate, type Block, free, LARGEST_BLOCK } from './arena.js';
 import { type Handle, hexOfCookie, parseHandle } from './handle.js';
 import { ARENA, CELL_BYTES, CELL_WORDS, HEAP_WORD, SINGLE } from './layout.js';
-import { ensureNamedDirectory, fileName, namedDirectory } from './names.js';
+import { ensureNamedDirectory, fileName, namedDirectory, whyNoName } from './names.js';
 import { Segment } from './segment.js';
 import { unuse, use } from './uses.js';
 import { Words } from './words.js';
@@ -390,6 +390,6 @@ function checkIndex(segment: Segment, index: number): number {
 
 function gone(where: { name: string } | { pid: number }, expected: string): string {
   return 'name' in where
-    ? `the ${expected} named '${where.name}' is not there: its name was unlinked`
+    ? `the ${expected} named '${where.name}' is not there: ${whyNoName()}`
     : `the ${expected} of this handle is gone: process ${where.pid} has ended or closed it, and this one has not opened it before`;
 }

@@ -31,6 +31,13 @@ export function ensureNamedDirectory(): string {
   return path; // whose it is, and who may write to it, the addon checks on the descriptor that it opens
 }
 
+/** Why nothing is found under the name of a handle, which something had. */
+export function whyNoName(): string {
+  return process.getBuiltinModule('node:fs').existsSync('/dev/shm')
+    ? 'its name was unlinked, or is in another /dev/shm (of a container)'
+    : 'there is no /dev/shm here';
+}
+
 const MAX_FILE_NAME = 255;
 
 export function checkName(name: unknown): string {
