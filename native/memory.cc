@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <fcntl.h>
@@ -150,6 +151,17 @@ int write_header_to(int fd, int32_t type, uint64_t heap) {
   return result;
 }
 
+// fallocate(2), which no signal ends. Before Linux 6.8 a tmpfs gives back what it has, as soon as one comes: whoever gets one each
+// millisecond, from a profiler, would never have a large file.
+int allocate(int fd, int mode, uint64_t offset, uint64_t length) {
+  sigset_t all, old;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &old);
+  const int failed = fallocate(fd, mode, static_cast<off_t>(offset), static_cast<off_t>(length)) == 0 ? 0 : -errno;
+  pthread_sigmask(SIG_SETMASK, &old, nullptr);
+  return failed;
+}
+
 // Pages that are not there yet would be made by the first access, and a SIGBUS where the file system is full by then: the
 // header, the first page of slots, the heap and the rows get theirs here, further slots as they are taken.
 int reserve_file(int fd, uint64_t heap) {
@@ -157,8 +169,8 @@ int reserve_file(int fd, uint64_t heap) {
   struct stat st;
   if (fstat(fd, &st) != 0) return -errno;
   if (static_cast<uint64_t>(st.st_blocks) * 512 >= 2 * kPage + rest) return 0;  // they have them all
-  if (fallocate(fd, 0, 0, 2 * kPage) != 0) return -errno;
-  return fallocate(fd, 0, kHeapOffset, static_cast<off_t>(rest)) == 0 ? 0 : -errno;
+  const int failed = allocate(fd, 0, 0, 2 * kPage);
+  return failed != 0 ? failed : allocate(fd, 0, kHeapOffset, rest);
 }
 
 // The header is read from a copy, so that it cannot change between the check and its use.
@@ -288,7 +300,8 @@ Segment* create_bare(const char* directory, const char* name, uint64_t size, int
   Descriptor fd(openat(dir.fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
   if (fd.fd < 0) return fail(error, errno);
   if (ftruncate(fd.fd, static_cast<off_t>(size)) != 0) return fail(error, errno);
-  if (fallocate(fd.fd, 0, 0, static_cast<off_t>(size)) != 0) return fail(error, errno);
+  const int failed = allocate(fd.fd, 0, 0, size);
+  if (failed != 0) return fail(error, -failed);
   Segment* const segment = adopt(fd.release(), 0, size, true, error);
   if (segment == nullptr) return nullptr;
   char self[64];
@@ -310,10 +323,10 @@ Segment* open_bare(const char* directory, const char* name, int* error) {
   // Anybody can put a file there under a name that is free, and whoever may write to it may shrink it under a mapping.
   if (st.st_uid != geteuid() || (st.st_mode & 022) != 0) return fail(error, EPERM);
   // Other programs make theirs with holes: see reserve_file.
-  if (st.st_blocks * 512 < st.st_size && fallocate(fd.fd, FALLOC_FL_KEEP_SIZE, 0, st.st_size) != 0) {
-    return fail(error, errno);
-  }
-  return adopt(fd.release(), 0, static_cast<uint64_t>(st.st_size), true, error);
+  const auto size = static_cast<uint64_t>(st.st_size);
+  const int failed = st.st_blocks * 512 < st.st_size ? allocate(fd.fd, FALLOC_FL_KEEP_SIZE, 0, size) : 0;
+  if (failed != 0) return fail(error, -failed);
+  return adopt(fd.release(), 0, size, true, error);
 }
 
 int unlink_name(const char* directory, const char* name) {
@@ -335,8 +348,7 @@ int map_over(const Segment* segment, void* address, uint64_t offset, uint64_t le
 
 int reserve_slot(const Segment* segment, uint32_t slot) {
   if (!segment->reserved || slot % kSlotsPerPage != 0) return 0;
-  const uint64_t offset = kSlotsOffset + slot * sizeof(Slot);
-  return fallocate(segment->fd, 0, static_cast<off_t>(offset), kPage) == 0 ? 0 : -errno;
+  return allocate(segment->fd, 0, kSlotsOffset + slot * sizeof(Slot), kPage);
 }
 
 uint32_t next_of_row(const Segment* segment, uint32_t slot, uint32_t from, uint32_t* end) {

@@ -10,11 +10,11 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/un.h>
-#include <thread>
 #include <unistd.h>
 #include <vector>
 
@@ -26,7 +26,8 @@ namespace {
 
 constexpr int kAgain = 100;        // ms: how often to look for what nothing tells of
 constexpr int kPatience = 50;      // ms: how long to wait for room in that process's socket
-constexpr size_t kMostOthers = 4096;  // processes that others may tell of
+constexpr int kAtOnce = 64;        // messages, so that who sends many keeps nobody from the lock
+constexpr rlim_t kShare = 4;       // of the descriptors that the program may have: for processes that others tell of
 
 struct Orphan {
   int pidfd;
@@ -46,9 +47,15 @@ struct Orphans {
   void run();
   int look();
   void hear();
+  void take_in(int pidfd, const ucred& sender);
 };
 
 Orphans* orphans = new Orphans;
+
+size_t most_others() {
+  rlimit descriptors;
+  return getrlimit(RLIMIT_NOFILE, &descriptors) == 0 ? static_cast<size_t>(descriptors.rlim_cur / kShare) : 0;
+}
 
 struct alignas(cmsghdr) Control {
   char bytes[CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(ucred))];
@@ -138,7 +145,7 @@ int Orphans::look() {
 }
 
 void Orphans::hear() {
-  for (;;) {
+  for (int n = 0; n < kAtOnce; n++) {
     char nothing;
     iovec part{&nothing, 1};
     Control control;
@@ -152,17 +159,28 @@ void Orphans::hear() {
     ucred sender = {0, static_cast<uid_t>(-1), static_cast<gid_t>(-1)};
     for (cmsghdr* head = CMSG_FIRSTHDR(&message); head != nullptr; head = CMSG_NXTHDR(&message, head)) {
       if (head->cmsg_level != SOL_SOCKET) continue;
-      if (head->cmsg_type == SCM_RIGHTS) memcpy(&fd, CMSG_DATA(head), sizeof fd);
       if (head->cmsg_type == SCM_CREDENTIALS) memcpy(&sender, CMSG_DATA(head), sizeof sender);
+      if (head->cmsg_type != SCM_RIGHTS) continue;
+      // There is room for two, as the kernel counts, and whoever sends them may be anybody.
+      for (size_t at = CMSG_LEN(0); at + sizeof(int) <= head->cmsg_len; at += sizeof(int)) {
+        if (fd >= 0) close(fd);
+        memcpy(&fd, reinterpret_cast<const char*>(head) + at, sizeof fd);
+      }
     }
-    if (fd < 0) continue;
-    // Another user could name a child of this process, and so keep its end from who waits for it.
-    const bool is_trusted = sender.uid == geteuid() || sender.uid == 0 || exit_status(fd, false) == -ECHILD;
-    if (is_trusted && known.size() < kMostOthers) {
-      known.push_back({above_standard(fd), false});
-    } else {
-      close(fd);
-    }
+    fd = above_standard(fd);
+    if (fd >= 0) take_in(fd, sender);
+  }
+}
+
+void Orphans::take_in(int pidfd, const ucred& sender) {
+  const int status = exit_status(pidfd, false);
+  const bool is_process = status >= 0 || status == -EAGAIN || status == -ECHILD;  // and no other file
+  // Another user could name a child of this process, and so keep its end from who waits for it.
+  const bool is_trusted = sender.uid == geteuid() || sender.uid == 0 || status == -ECHILD;
+  if (is_process && is_trusted && known.size() < most_others()) {
+    known.push_back({pidfd, false});
+  } else {
+    close(pidfd);
   }
 }
 

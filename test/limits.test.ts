@@ -7,6 +7,7 @@ import { describe, expect, test } from 'vitest';
 // @ts-expect-error: a program's part, in JavaScript
 import { canUnshare, cells, inOwnShm } from './limits/ways.mjs';
 import { compile } from './programs/compile.mjs';
+import { own } from './support/own.js';
 import { node, script } from './support/script.js';
 
 /** What an operation does when the system gives no more: test/limits/run.mjs tries all of them, this what differs. */
@@ -265,6 +266,25 @@ describe('where a system call is refused', () => {
     expect(printed[2]).toMatchObject({ code: 'ERR_FORKLOCK_SYSTEM', reason, message: expect.stringContaining(text) });
     for (const result of printed[0].slice(0, 2)) expect(result).toMatchObject({ code: 'ERR_FORKLOCK_SYSTEM', reason });
   });
+});
+
+test('a signal that comes while a file gets its pages is heard, and does not end that', async () => {
+  const library = compile('interrupted.so', 'test/limits', ['interrupted.cc'], ['-shared', '-fPIC']);
+  const { printed, code, stderr } = await script(
+    async ({ forklock, print }, name) => {
+      let heard = 0;
+      process.on('SIGUSR2', () => heard++);
+      const array = new forklock.RawArray('int8', 100_000, { name });
+      const memory = new forklock.SharedMemory({ name, size: 100_000, create: true });
+      forklock.RawArray.unlink(name);
+      memory.unlink();
+      print([array.length, memory.size]);
+      while (heard === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+    },
+    [own()],
+    { env: { ...process.env, LD_PRELOAD: library } },
+  );
+  expect({ printed, code, stderr }).toEqual({ printed: [[100_000, 100_000]], code: 0, stderr: '' });
 });
 
 // An upgrade replaces the file that runs. (Of a link: node is large.)

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <optional>
 
 #include "../dispositions.h"
 #include "../process.h"
@@ -57,6 +58,7 @@ Value SpawnProgram(const CallbackInfo& info) {
   if (failed == 0) failed = read_texts(info, 2, &environment);
   if (failed != 0) return give(info, failed);
   Room room(self(info).descriptors);
+  const StandardPlaces places;  // else the pidfd might have to be moved, and fail, when the program runs already
   const int pid = spawn_program(text(info, 0), argv, environment, descriptors);
   if (pid < 0) return give(info, pid);
   const int pidfd = room.keep(pidfd_of_child(pid));
@@ -75,11 +77,12 @@ Value SocketPair(const CallbackInfo& info) {  // Int32Array(2), filled
   if (ends.ElementLength() < 2) return give(info, -EINVAL);
   Room ours(self(info).descriptors);
   Room theirs(self(info).descriptors);
+  const StandardPlaces places;  // both or none
   const int failed = socket_pair(ends.Data());
   if (failed != 0) return give(info, failed);
   ends[0] = ours.keep(ends[0]);
   ends[1] = theirs.keep(ends[1]);
-  return give(info, std::min(0, std::min(ends[0], ends[1])));
+  return give(info, 0);
 }
 
 Value SendMessage(const CallbackInfo& info) {  // socket, Uint8Array, Int32Array of descriptors
@@ -91,9 +94,10 @@ Value SendMessage(const CallbackInfo& info) {  // socket, Uint8Array, Int32Array
 Value ReceiveMessage(const CallbackInfo& info) {  // socket, Uint8Array, Int32Array, both filled -> bytes
   Napi::Uint8Array data = info[1].As<Napi::Uint8Array>();
   Napi::Int32Array fds = info[2].As<Napi::Int32Array>();
+  std::optional<StandardPlaces> places;  // all of them or none
+  if (fds.ElementLength() > 0) places.emplace();
   const int got =
       receive_message(number(info, 0), data.Data(), data.ByteLength(), fds.Data(), fds.ElementLength());
-  for (size_t i = 0; got >= 0 && i < fds.ElementLength() && fds[i] >= 0; i++) fds[i] = above_standard(fds[i]);
   size_t known = 0;
   const int failed = caught([&] {
     for (; got >= 0 && known < fds.ElementLength() && fds[known] >= 0; known++) self(info).descriptors.insert(fds[known]);

@@ -217,8 +217,14 @@ export class ForkServer {
   }
 }
 
+/** Characters of a reason: as text of a message, of which there is room for 4,096 bytes, one takes up to six. */
+const MOST_SAID = 600;
+
 function refusal(error: unknown): { refused: string } | { errno: number } {
-  if (error instanceof ForkUnsafeError) return { refused: error.reason };
   if (error instanceof SystemError) return { errno: error.errno };
-  return { refused: `a function that registerAtFork() was given has thrown: ${inspect(error)}` };
+  const reason =
+    error instanceof ForkUnsafeError
+      ? error.reason
+      : `a function that registerAtFork() was given has thrown: ${inspect(error)}`;
+  return { refused: reason.length > MOST_SAID ? `${reason.slice(0, MOST_SAID)}…` : reason };
 }

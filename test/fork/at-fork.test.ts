@@ -191,6 +191,24 @@ describe('registerAtFork', () => {
     expect(new Set(printed.map((each) => each.at(-1))).size).toBe(6);
   });
 
+  test.each([10, 600, 3_000, 100_000])(
+    'a hook of the fork server that throws %s characters: the process is spawned, and the reason is said',
+    async (length) => {
+      const { printed, stderr, code } = await run(`
+        const hook = 'function said() { throw new Error("\\u0007".repeat(${length})) }';
+        const source = 'import { registerAtFork } from ' + JSON.stringify('file://' + require.resolve('forklock')) + ';';
+        const register = '; registerAtFork({ afterInChild: said });';
+        forklock.setForkserverPreload(['data:text/javascript,' + encodeURIComponent(source + hook + register)]);
+        const child = new forklock.Process({ target: [${JSON.stringify(new URL('../programs/targets.mjs', import.meta.url).href)}, 'nothing'] });
+        child.start();
+        child.join();
+        print(child.exitCode);
+      `);
+      expect({ printed, code }).toEqual({ printed: [0], code: 0 });
+      expect(stderr).toMatch(/FORKLOCK_FORKSERVER_FALLBACK.*the child could not be set up: Error: \x07/s);
+    },
+  );
+
   test('bad arguments change nothing', async () => {
     const { printed } = await program(`
       for (const bad of [undefined, null, 1, 'x', () => {}, [], {}, { before: 1 }, { afterInChild: null }, { after: () => {} }]) {

@@ -22,6 +22,7 @@ const CASES: [string, unknown][] = [
   ['killedServer', [true, 255]],
   ['killedSpares', -9],
   ['ofOthers', [0, 1, 2, 3, 4]],
+  ['strayDescriptors', 0],
 ];
 
 test.runIf(canUnshare).each(CASES)(

@@ -129,6 +129,24 @@ const cases = {
     process.kill(server, 'SIGKILL');
     return p.exitCode;
   },
+  // Whoever likes may send to the socket: what is no process, or more of them than one.
+  strayDescriptors: async () => {
+    const before = readdirSync('/proc/self/fd').length;
+    const send = `
+import array, os, socket, subprocess
+to = '\\0forklock-orphans-%d' % os.stat('/proc/self/ns/pid').st_ino
+child = subprocess.Popen(['cat'], stdin=subprocess.PIPE)
+own, file = os.pidfd_open(child.pid), os.open('/dev/null', os.O_RDONLY)
+for some in [[file], [file, file], [own, own], [own, own, own], [own, file], [file, own], []] * 20:
+    rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', some))] if some else []
+    socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendmsg([b'x'], rights, 0, to)
+child.communicate()
+`;
+    const code = await ended(spawn('python3', ['-c', send], { stdio: 'inherit' }));
+    if (code !== 0) return code;
+    for (let i = 0; i < 500 && readdirSync('/proc/self/fd').length > before; i++) await pause(20);
+    return readdirSync('/proc/self/fd').length - before;
+  },
   // node:child_process waits for its own, and nobody else does.
   ofOthers: async () => {
     use();
