@@ -81,7 +81,7 @@ export function isGone(pid: number, result: number): boolean {
   if (result === EACCES || result === EPERM) {
     throw new HandleError(
       `what process ${pid} has open may not be asked here: it is of another user, or its credentials or those of this one ` +
-        'differ (setuid, a file capability, a security module). Start it as this one, or give the object a name',
+        'differ (setuid, a file capability, a security module). Start it as this one, or, where both have the same user, give the object a name',
       { cause: new SystemError(`opening /proc/${pid}/fd`, result) },
     );
   }

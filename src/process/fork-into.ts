@@ -8,6 +8,7 @@ import { dropHooks } from './drop-hooks.js';
 import { callFork, type Forked } from './fork.js';
 import { endAtRest } from './rest.js';
 import { leaveImmediate, runningImmediate, silenceParent } from './silence.js';
+import { whyNoStart } from './why-no-fork.js';
 
 const nothing = (): void => {};
 
@@ -45,21 +46,6 @@ function afterParent(body: () => void): void {
   });
 }
 
-/** Why no process can be started by forking this one; see {@link whyNoFork}. */
-function whyNoForkInto(): string | undefined {
-  if (!native().canLeaveCalls()) {
-    return 'this build of Node hides functions of V8, and without them the child cannot leave the code that called start(): use the start method forkserver or spawn';
-  }
-  const { permission } = process as { permission?: { has(scope: string): boolean } };
-  if (permission?.has('inspector') === false) {
-    return 'the child has to end the JavaScript that called start(), as the inspector can, and what the inspector can the permission model does not allow: start node with --allow-inspector, where it has that option, or use the start method forkserver or spawn';
-  }
-  if ((process as unknown as { _exiting?: boolean })._exiting) {
-    return "the process is ending, and in its child no event loop would run any more: call start() before the 'exit' event";
-  }
-  return undefined;
-}
-
 /**
  * Forks, for start method 'fork'. Returns in the parent only. In the child nothing of the parent's goes
  * on: not the code that called this, nor its timers, connections, servers, pending calls, promises and handlers of
@@ -67,8 +53,13 @@ function whyNoForkInto(): string | undefined {
  * loop. The child ends when nothing of its own is left to do.
  */
 export function forkInto(begin: () => void, body: () => void): Forked {
-  const reason = whyNoForkInto();
+  const reason = whyNoStart();
   if (reason !== undefined) throw new ForkUnsafeError(reason);
+  if ((process as unknown as { _exiting?: boolean })._exiting) {
+    throw new ForkUnsafeError(
+      "the process is ending, and in its child no event loop would run any more: call start() before the 'exit' event",
+    );
+  }
   const immediate = runningImmediate();
   const forked = callFork([], false);
   if (forked.pid > 0) return forked;

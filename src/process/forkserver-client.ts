@@ -1,6 +1,7 @@
 import { afterForkInChild } from '../after-fork.js';
 import { EMFILE } from '../errno.js';
 import { checked, ForkUnsafeError, ProcessError, SystemError, wrongType } from '../errors.js';
+import { programFile } from '../home.js';
 import { native } from '../native.js';
 import { Child, type Retained, UNKNOWN } from './child.js';
 import { argumentsToFork } from './command.js';
@@ -41,6 +42,8 @@ const DYING = 1000;
 const ENDING = 100;
 /** How often to look whether a server that does not answer is stopped, in ms. */
 const PATIENCE = 200;
+/** How long a node may take to its main program, in ms. What is started may be no node, and need never end. */
+const GREETING_TIME = 120_000;
 
 /** A child of the fork server. Who has to reap it is the server, which then says how it ended. */
 class ServedChild extends Child {
@@ -98,6 +101,7 @@ class ForkServer {
   /** Requests that nobody waits for: what is said about them does not matter any more. */
   readonly #withdrawn = new Set<number>();
   readonly #standing = native().standing();
+  readonly #born = performance.now();
   /** Of the start that is under way. */
   #ticket: Ticket | undefined;
   #lastId = 0;
@@ -177,7 +181,7 @@ class ForkServer {
   /** False: it has died, or is stopped. */
   #ask(request: Request, descriptors: readonly number[]): boolean {
     const { id } = request;
-    if (!post(this.#socket, { ...request }, descriptors, PATIENCE, () => this.#isStopped)) {
+    if (!post(this.#socket, { ...request }, descriptors, PATIENCE, () => this.#isNoUse())) {
       if (!this.#isStopped) this.#die();
       return false;
     }
@@ -186,8 +190,20 @@ class ForkServer {
       return this.dead || this.#answers.has(id);
     };
     // Its answer ends this, or its death, which its pidfd shows. The first one waits for what it preloads, too.
-    while (!blockUntil(hears, () => this.descriptors(), PATIENCE)) if (this.#isStopped) return false;
+    while (!blockUntil(hears, () => this.descriptors(), PATIENCE)) if (this.#isNoUse()) return false;
     return this.#answers.has(id);
+  }
+
+  /** Whether it is stopped. Error: `ERR_FORKLOCK_PROCESS`, where it has never said what it is, and is killed for that. */
+  #isNoUse(): boolean {
+    if (this.#isStopped) return true;
+    this.listen();
+    if (this.isServer || this.dead || performance.now() - this.#born < GREETING_TIME) return false;
+    this.#die();
+    throw new ProcessError(
+      `the fork server has not begun within ${GREETING_TIME / 1000} s: ${process.execPath} was started to run ${programFile()}, and has neither ` +
+        'done so nor ended. It has been killed. Is process.execPath a node, and what does a module do that node loads first?',
+    );
   }
 
   /** By a signal: nobody knows whether it will ever go on. */

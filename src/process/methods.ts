@@ -1,7 +1,7 @@
 import { outOfRange, ProcessError, wrongType } from '../errors.js';
 import { checkBoolean, checkObject } from '../options.js';
 import { process } from '../thread.js';
-import { whyNoFork } from './why-no-fork.js';
+import { whyNoStart } from './why-no-fork.js';
 
 /**
  * How a `Process` comes to be: `'spawn'` starts a fresh node; `'forkserver'` forks a clean template that has been
@@ -47,7 +47,7 @@ export function setStartMethod(method: StartMethod, options: { force?: boolean |
 /** The start methods that can work here, the default first. */
 export function getAllStartMethods(): StartMethod[] {
   const methods: StartMethod[] = noServer === undefined ? ['forkserver', 'spawn'] : ['spawn'];
-  if (whyNoFork() === undefined) methods.push('fork');
+  if (whyNoStart() === undefined) methods.push('fork');
   return methods;
 }
 

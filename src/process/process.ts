@@ -22,6 +22,7 @@ import {
   self,
   setAuthkey,
 } from './self.js';
+import { refuseSingleExecutable } from './spawn.js';
 import { checkTarget, load, placeAt, placeOf, type Target } from './target.js';
 import { importInFork, WHEN_UNFINISHED } from './unfinished.js';
 
@@ -139,7 +140,8 @@ export class Process {
    * Starts the process, once. When it returns there is a process with that `pid`; what it runs begins a little later.
    *
    * Errors, after which nothing is started: `ERR_FORKLOCK_PROCESS`, when it has been started, in a daemon, while the
-   * module of a target is imported, and where 32 processes have started one another; `ERR_FORKLOCK_TARGET`, for a function or class that this start method cannot carry;
+   * module of a target is imported, where 32 processes have started one another, and when what was started as the fork server
+   * has not begun after 120 s; `ERR_FORKLOCK_TARGET`, for a function or class that this start method cannot carry;
    * `ERR_FORKLOCK_NOT_CLONEABLE` and `ERR_FORKLOCK_TOO_LARGE` (2 GiB) for such arguments; `ERR_FORKLOCK_FORK_UNSAFE` for the start method `'fork'`;
    * `ERR_FORKLOCK_SYSTEM`, for a limit on processes for one.
    */
@@ -169,6 +171,7 @@ export class Process {
 
   #launch(method: StartMethod): Child {
     if (method === 'fork') return this.#fork();
+    refuseSingleExecutable(); // first, as there no function is of a module that a file has
     return launch(method, this.#role(), { args: this.#args, kwargs: this.#kwargs, own: { ...(this as object) } });
   }
 

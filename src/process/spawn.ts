@@ -8,6 +8,7 @@ import { type Message, post, takeHead } from './message.js';
 import { AS_PROCESS, GREETING, type Greeting, mark, NEVER_RAN } from './program.js';
 import { pidfdOfSelf } from './self.js';
 import { withoutTests } from './test-runner.js';
+import { whyNoStart } from './why-no-fork.js';
 
 const ends = new Int32Array(2);
 const made = new Int32Array(1);
@@ -33,6 +34,17 @@ export interface Program {
  */
 const AS_IT_IS = ['--preserve-symlinks-main'];
 
+/** Error: `ERR_FORKLOCK_PROCESS`. */
+export function refuseSingleExecutable(): void {
+  if (!isSingleExecutable()) return;
+  const reason = whyNoStart();
+  throw new ProcessError(
+    `a single executable (SEA) always runs its own program, so it cannot start a fresh node that runs another: ${
+      reason === undefined ? "use the start method 'fork'" : `only start method 'fork' works there, but ${reason}`
+    }`,
+  );
+}
+
 /** Starts a fresh node that runs this package. What `before` sends through the socket is there when it begins. */
 export function startProgram(
   as: string,
@@ -40,11 +52,7 @@ export function startProgram(
   before: (socket: number) => void,
   options: readonly string[] = [],
 ): Program {
-  if (isSingleExecutable()) {
-    throw new ProcessError(
-      "a single executable (SEA) always runs its own program, so it cannot start a fresh node that runs another: use the start method 'fork'",
-    );
-  }
+  refuseSingleExecutable();
   const parent = pidfdOfSelf();
   checked(native().socketPair(ends), 'making a socket');
   const [ours, theirs] = ends as unknown as [number, number];

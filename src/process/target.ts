@@ -8,6 +8,7 @@ import { exportsOf } from './exports.js';
 import { locate } from './locate.js';
 import { mainModule } from './main-module.js';
 import { resolve } from './resolve.js';
+import { whyNoStart } from './why-no-fork.js';
 
 /** A function, or where a module exports one: `[import.meta.url, 'work']`. */
 // biome-ignore lint/suspicious/noExplicitAny: any function can be a target
@@ -20,8 +21,13 @@ export interface Place {
   name: string;
 }
 
-const ADVICE =
-  "Export it from its module, or give [module, name] as the target, or use the start method 'fork' (getContext('fork'))";
+/** What can be done, here. `isLocated`: where it was written is known. */
+function advice(what: string, isLocated: boolean): string {
+  const ways = isLocated ? ['export it from its module'] : [];
+  if (what !== 'the class') ways.push('give [module, name] as the target, where a module exports it');
+  if (whyNoStart() === undefined) ways.push("use the start method 'fork' (getContext('fork'))");
+  return ways.length === 0 ? '' : `. What helps: ${ways.join(', or ')}`;
+}
 
 const places = new WeakMap<object, Place>();
 
@@ -33,7 +39,9 @@ export function placeOf(value: object & { name: string }, what: string): Place {
     const found = locate(value);
     const exported = typeof found === 'string' ? found : exportsOf(value, found);
     if (typeof exported === 'string') {
-      throw new TargetError(`${title} cannot be carried to a new process: ${exported}. ${ADVICE}`);
+      throw new TargetError(
+        `${title} cannot be carried to a new process: ${exported}${advice(what, typeof found !== 'string')}`,
+      );
     }
     place = exported;
     places.set(value, place);
@@ -62,7 +70,7 @@ export function moduleUrl(module: unknown, what: string): string {
   if (url === '' || /^\.{0,2}\//.test(url) || /^\.{1,2}$/.test(url)) {
     throw outOfRange(
       what,
-      "a URL like new URL('./worker.js', import.meta.url), as nobody knows relative to what",
+      "an absolute path, or a URL like new URL('./worker.js', import.meta.url), as nobody knows relative to what",
       module,
     );
   }

@@ -168,3 +168,48 @@ test('our program says what it is, to who starts it by hand', async () => {
     }
   }
 });
+
+test('a fork server that never says that it is one is an error after two minutes, and nothing of it is left', async () => {
+  const sleeper = file('sleeper', '#!/bin/sh\nexec sleep 1000\n');
+  chmodSync(sleeper, 0o755);
+  const program = file(
+    'silent.mjs',
+    `import { readdirSync, readFileSync } from 'node:fs';
+    import { parentProcess, Process, RawArray, RawValue } from 'forklock';
+    export const add = (value) => value.add(1);
+    if (parentProcess() === null) {
+      const left = () => [readFileSync('/proc/self/task/' + process.pid + '/children', 'utf8'), readdirSync('/proc/self/fd').length];
+      const value = new RawValue('int32');
+      const { execPath } = process;
+      const now = performance.now.bind(performance);
+      const many = Array.from({ length: 1000 }, () => new RawArray('int8', 70_000)); // which fill the socket
+      process.execPath = ${JSON.stringify(sleeper)};
+      performance.now = () => 1000 * now(); // as if the time went by
+      let before;
+      for (const args of [[], [], many]) {
+        const began = performance.now();
+        try {
+          new Process({ target: add, args }).start();
+        } catch ({ code, message }) {
+          console.log(code, message.replaceAll('\\n', ' '));
+        }
+        console.log(performance.now() - began >= 119_000, String(left()) === (before ??= String(left())));
+      }
+      process.execPath = execPath;
+      performance.now = now;
+      const child = new Process({ target: add, args: [value] });
+      child.start();
+      child.join();
+      console.log(child.exitCode, value.value);
+    }`,
+  );
+  const { printed, stderr, code } = await node([program]);
+  const error = expect.stringMatching(
+    /^ERR_FORKLOCK_PROCESS the fork server has not begun within 120 s: .*sleeper was started to run .*program\.mjs,/,
+  );
+  expect({ printed, stderr, code }).toEqual({
+    printed: [error, 'true true', error, 'true true', error, 'true true', '0 1'],
+    stderr: '',
+    code: 0,
+  });
+});

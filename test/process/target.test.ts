@@ -18,10 +18,11 @@ function program(
   file: string,
   source: string,
   args: string[] = [],
+  given: string[] = [],
 ): { stdout: string[]; stderr: string; status: number | null } {
   const path = join(scratch, file);
   writeFileSync(path, source);
-  const { stdout, stderr, status } = spawnSync(process.execPath, [...args, path], {
+  const { stdout, stderr, status } = spawnSync(process.execPath, [...args, path, ...given], {
     encoding: 'utf8',
     timeout: 20_000,
     env: { ...process.env, NODE_OPTIONS: '' },
@@ -52,6 +53,45 @@ test('where the inspector may not be asked, a function is an error that says so,
     }`,
   );
   expect({ stdout, stderr }).toEqual({ stdout: ['ERR_FORKLOCK_TARGET true', 'ran'], stderr: '' });
+});
+
+describe('what an error advises can be done there:', () => {
+  const PERMISSION = ['--experimental-permission', '--allow-fs-read=*', '--allow-fs-write=*', '--allow-addons'];
+  const REFUSED = `
+    import { getAllStartMethods, getContext } from 'forklock';
+    import inspector from 'node:inspector';
+    import { isMainThread, Worker } from 'node:worker_threads';
+    const place = process.argv[2];
+    function ask() {
+      function inner() {}
+      class Inner extends getContext('spawn').Process {}
+      const bound = inner.bind(null);
+      const answers = [() => new (getContext('spawn').Process)({ target: inner }), () => new (getContext('spawn').Process)({ target: bound }), () => new Inner()].map((make) => {
+        try { make().start(); } catch ({ code, message }) {
+          return [code, /export it/.test(message), /\\[module, name\\]/.test(message), /'fork'/.test(message)].join(' ');
+        }
+      });
+      console.log([...answers, getAllStartMethods().includes('fork')].join('\\n'));
+    }
+    if (place === 'inspector') inspector.open(0);
+    if (isMainThread && place === 'worker') new Worker(new URL(import.meta.url), { argv: [place] });
+    else ask();
+    inspector.close();`;
+  test.each([
+    ['in the main thread', '', [], true],
+    ['in a worker', 'worker', [], false],
+    ['under the inspector', 'inspector', [], false],
+    ['with the permission model', 'permission', PERMISSION, false],
+  ])('%s', (_, place, options, canFork) => {
+    const { stdout } = program(`advice-${place}.mjs`, REFUSED, options, [place]);
+    const isLocated = place !== 'permission'; // nobody can say whether it would help to export it
+    expect(stdout).toEqual([
+      `ERR_FORKLOCK_TARGET ${isLocated} true ${canFork}`,
+      `ERR_FORKLOCK_TARGET false true ${canFork}`,
+      `ERR_FORKLOCK_TARGET ${isLocated} false ${canFork}`,
+      `${canFork}`,
+    ]);
+  });
 });
 
 describe.each(['spawn', 'forkserver'] as const)('%s', (method) => {
