@@ -1,6 +1,6 @@
-// Builds and runs test/fuzz/native/: `native.mjs [--seconds n] [--seed n] [--random]`. With clang by libFuzzer, which looks for
-// inputs that reach new code; without it, or with --random, with the C++ compiler there is and inputs at random
-// (test/hostile/segments.test.ts does so for a few seconds). Under AddressSanitizer and UBSan either way.
+// Builds and runs test/fuzz/native/: `native.mjs [--seconds n] [--runs n] [--seed n] [--random]`. With clang by libFuzzer,
+// which looks for inputs that reach new code; without it, or with --random, with the C++ compiler there is and inputs at
+// random (test/hostile/segments.test.ts has 2,000). Under AddressSanitizer and UBSan either way.
 import { spawnSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { mkdirSync, rmSync } from 'node:fs';
@@ -10,6 +10,7 @@ import { parseArgs } from 'node:util';
 const { values: options } = parseArgs({
   options: {
     seconds: { type: 'string', default: '20' },
+    runs: { type: 'string' },
     seed: { type: 'string', default: '1' },
     random: { type: 'boolean', default: false },
   },
@@ -56,4 +57,5 @@ run(compiler, [...flags, ...how, 'stub.cc', ...sources]);
 const coverage = clang
   ? ['-max_len=512', '-timeout=20', '-artifact_prefix=build/', '-print_final_stats=1', 'build/corpus']
   : [];
-run(program, [`-seed=${options.seed}`, `-max_total_time=${options.seconds}`, ...coverage]);
+const extent = [`-max_total_time=${options.seconds}`, ...(options.runs === undefined ? [] : [`-runs=${options.runs}`])];
+run(program, [`-seed=${options.seed}`, ...extent, ...coverage]);

@@ -51,7 +51,7 @@ const char* directory() {
 
 uint64_t size_for(int32_t type, uint64_t heap) {
   if (type == kData) return kDataOffset + heap;
-  return kHeapOffset + heap + (type == kArena ? heap / kCell : kSingleCells) * sizeof(int16_t) * kSlots;
+  return kHeapOffset + heap + (type == kArena ? heap / kCell : kSingleCells) * sizeof(int32_t) * kSlots;
 }
 
 // A header of which a part is right, so that not every input ends at the first comparison.
