@@ -27,8 +27,8 @@ const number = (text) => {
   if (!(value >= 0)) throw new InvalidArgumentError('expected a number.');
   return value;
 };
-/** Two killers with a bug on purpose: one stops the fork server for ever, one does not say whom it kills. */
-const KILLERS = ['freezing', 'secretive'];
+/** Bugs on purpose of others than the participants: a start that never returns, a killer that does not say whom it kills. */
+const BROKEN_OTHERS = ['freezing', 'secretive'];
 const options = new Command('stress')
   .description('Kills participants of shared locks by the thousand, and counts what goes wrong.')
   .option('-s, --seconds <n>', 'how long it goes on', number, 60)
@@ -41,7 +41,10 @@ const options = new Command('stress')
   .option('--plain-futex', 'as on a kernel without futex_waitv: waits look for deaths, and nothing wakes them')
   .option('--seed <n>', 'repeats a storm, as far as the scheduler lets it', number, Math.floor(Math.random() * 2 ** 31))
   .addOption(
-    new Option('--broken <how>', 'breaks the participants on purpose').choices([...Object.keys(BROKEN), ...KILLERS]),
+    new Option('--broken <how>', 'breaks the participants on purpose').choices([
+      ...Object.keys(BROKEN),
+      ...BROKEN_OTHERS,
+    ]),
   )
   .option('--failures <n>', 'ends after so many failures', number, 20)
   .option('--late <n>', 'ends after so many waits at rest that nobody woke', number, Infinity)
@@ -89,7 +92,7 @@ const spec = {
   seed: options.seed,
   journal: journal.handle,
   subjects: subjects.map((subject) => subject.spec),
-  broken: KILLERS.includes(options.broken) ? undefined : options.broken,
+  broken: BROKEN_OTHERS.includes(options.broken) ? undefined : options.broken,
   exec: buildExec(directory),
   logFile,
   parent: process.pid,

@@ -102,15 +102,12 @@ const stopped = new Map();
 
 function hit(pid, kind, parent) {
   if (parentOf(pid) !== parent) return;
-  // Not the next server, too: the start that hung goes on with that one.
-  const freezes = broken === 'freezing' && kind === HIT.server && hangs === 0;
-  if (!freezes && random.chance(0.7)) {
+  if (random.chance(0.7)) {
     signal(pid, 'SIGKILL', kind);
     return;
   }
   signal(pid, 'SIGSTOP', HIT.stopped);
   stopped.set(pid, { kind, parent });
-  if (freezes) return;
   pause(random.next() ** 2 * STOPPED[kind]);
   killStopped();
 }

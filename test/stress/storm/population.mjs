@@ -110,6 +110,7 @@ export class Population {
     const since = clock();
     this.#journal.setStarting(method === 'forkserver');
     try {
+      if (this.#options.broken === 'freezing') this.#freeze();
       return new Vehicle(method, group, hosts, this.#spec, this.incarnationIn(group[0]));
     } catch (error) {
       if (error.code === 'ERR_FORKLOCK_PROCESS' && this.#hits.servers(since) >= 2) this.#tally.failedStarts++;
@@ -119,6 +120,12 @@ export class Population {
       this.#journal.setStarting(false);
       this.#journal.setBeat();
     }
+  }
+
+  /** A start that never returns, until somebody notices. */
+  #freeze() {
+    const word = new Int32Array(new SharedArrayBuffer(4));
+    while (this.#journal.hangs === 0) Atomics.wait(word, 0, 0, 20);
   }
 
   get random() {
