@@ -18,6 +18,7 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     reporters: ['default', './test/support/closing-line.ts'],
+    tags: [{ name: 'two-forms', description: 'has a long form: test/support/long.ts' }],
     pool: 'forks',
     // For two cores: what tests wait for leaves room for one more. With many the deadlines of blocked children get tight.
     maxWorkers: 3,

@@ -1,7 +1,7 @@
 import { RawArray } from 'forklock';
 import { describe, expect, test } from 'vitest';
 import { Actor, type Mode } from './support/actor.js';
-import { sized } from './support/long.js';
+import { sized, TWO_FORMS } from './support/long.js';
 import { useTroupe } from './support/stage.js';
 import { type Form, share, subjects } from './support/subjects.js';
 
@@ -37,7 +37,7 @@ const crowds: Crowd[] = [
   },
 ];
 
-describe.each(crowds)('a crowd of $title, some sync, some async', ({ crowd }) => {
+describe.each(crowds)('a crowd of $title, some sync, some async', TWO_FORMS, ({ crowd }) => {
   test.each(subjects)('counts exactly under the $title', async ({ cls, args, options, side }) => {
     const each = sized(400, 2_000);
     const actors = await troupe.lendAll(crowd.map(({ mode }) => mode));
@@ -86,7 +86,7 @@ describe.each(crowds)('a crowd of $title, some sync, some async', ({ crowd }) =>
 /** Words of the storms: two that must be equal, and how often each participant has begun to change them. */
 const [A, B, BEGUN] = [0, 1, 2];
 
-describe.each(crowds)('a crowd of $title whose members are killed all the time', ({ crowd, kills }) => {
+describe.each(crowds)('a crowd of $title whose members are killed all the time', TWO_FORMS, ({ crowd, kills }) => {
   /** Changes the data for ever, until it is killed. */
   const join = (actor: Actor, form: Form, path: string, handle: string, me: number): void => {
     actor.post(

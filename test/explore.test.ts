@@ -5,6 +5,7 @@ import { compile, loadCore } from './explore/core.js';
 import { shortestTrace } from './explore/explorer.js';
 import { FULL, hunt, SEED, SHORT, summary, tell } from './explore/suite.js';
 import { SUITES } from './explore/suites.js';
+import { TWO_FORMS } from './support/long.js';
 
 /**
  * Every interleaving of the shipped algorithms, and bugs on purpose that must be found that way: see explore/.
@@ -20,7 +21,7 @@ const noticed = (title: string): string =>
   `${SHORT ? 'there is code to change so that' : 'it is noticed when'} ${title}`;
 
 for (const { name, stories, mutants } of SUITES) {
-  describe(name, () => {
+  describe(name, TWO_FORMS, () => {
     const core = loadCore();
 
     for (const story of stories) {
@@ -48,7 +49,7 @@ for (const { name, stories, mutants } of SUITES) {
 }
 
 for (const { name, stories, mutants } of ASYNC_SUITES) {
-  describe(name, () => {
+  describe(name, TWO_FORMS, () => {
     for (const story of stories) {
       test(`nothing goes wrong with ${story.title}`, { timeout: TIMEOUT }, () => {
         const found = tellAsync(story);

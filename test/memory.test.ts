@@ -2,7 +2,7 @@ import { readdirSync } from 'node:fs';
 import { Barrier, Condition, Event, Lock, RWLock, Semaphore } from 'forklock';
 import { describe, expect, test } from 'vitest';
 import { Actor, type Mode, PROCESSES } from './support/actor.js';
-import { sized } from './support/long.js';
+import { sized, TWO_FORMS } from './support/long.js';
 import { script } from './support/script.js';
 import { useTroupe } from './support/stage.js';
 import { freshName, share } from './support/subjects.js';
@@ -18,62 +18,70 @@ const stale = { name: 'HandleError', code: 'ERR_FORKLOCK_INVALID_HANDLE' };
 
 describe.each(PROCESSES)('objects that are made and dropped: %s', (mode) => {
   // Each is a function of its own, because it is sent to the process as source.
-  test(`${sized('20,000', '100,000')} locks, closed or just dropped, leave no descriptor, mapping or memory`, async () => {
-    const { printed, code, stderr } = await script(
-      async ({ forklock, collect, mapped, print }, half) => {
-        const usage = () => ({ ...mapped(), mb: process.memoryUsage().rss / 2 ** 20 });
-        const round = async (n: number, close: boolean): Promise<void> => {
-          for (let i = 0; i < n; i++) {
-            const lock = new forklock.Lock();
-            lock.acquire();
-            lock.release();
-            if (close) lock.close();
-            if (i % 10_000 === 0) await collect();
-          }
+  test(
+    `${sized('20,000', '100,000')} locks, closed or just dropped, leave no descriptor, mapping or memory`,
+    TWO_FORMS,
+    async () => {
+      const { printed, code, stderr } = await script(
+        async ({ forklock, collect, mapped, print }, half) => {
+          const usage = () => ({ ...mapped(), mb: process.memoryUsage().rss / 2 ** 20 });
+          const round = async (n: number, close: boolean): Promise<void> => {
+            for (let i = 0; i < n; i++) {
+              const lock = new forklock.Lock();
+              lock.acquire();
+              lock.release();
+              if (close) lock.close();
+              if (i % 10_000 === 0) await collect();
+            }
+            await collect();
+          };
+          await round(20_000, true);
+          await round(20_000, false);
+          const before = usage();
+          await round(half, true);
+          await round(half, false);
+          print({ before, after: usage() });
+        },
+        [sized(10_000, 50_000)],
+        { ...gc, mode },
+      );
+      expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+      const [{ before, after }] = printed;
+      expect(after.fds).toBeLessThanOrEqual(before.fds);
+      expect(after.maps).toBeLessThanOrEqual(before.maps);
+      expect(after.mb - before.mb).toBeLessThan(40);
+    },
+  );
+
+  test(
+    `a burst of ${sized('30,000', '100,000')} that live at once leaves nothing when they are closed`,
+    TWO_FORMS,
+    async () => {
+      const { printed, code } = await script(
+        async ({ forklock, collect, mapped, print }, many) => {
+          new forklock.Lock();
+          const before = mapped();
+          let locks: { acquire(): boolean; close(): void }[] = [];
+          for (let i = 0; i < many; i++) locks.push(new forklock.Lock());
+          for (const lock of locks) lock.acquire();
+          const during = mapped();
+          for (const lock of locks) lock.close();
+          locks = [];
           await collect();
-        };
-        await round(20_000, true);
-        await round(20_000, false);
-        const before = usage();
-        await round(half, true);
-        await round(half, false);
-        print({ before, after: usage() });
-      },
-      [sized(10_000, 50_000)],
-      { ...gc, mode },
-    );
-    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-    const [{ before, after }] = printed;
-    expect(after.fds).toBeLessThanOrEqual(before.fds);
-    expect(after.maps).toBeLessThanOrEqual(before.maps);
-    expect(after.mb - before.mb).toBeLessThan(40);
-  });
+          print({ before, during, after: mapped() });
+        },
+        [sized(30_000, 100_000)],
+        { ...gc, mode },
+      );
+      expect(code).toBe(0);
+      const [{ before, during, after }] = printed;
+      expect(during.fds).toBeGreaterThan(before.fds);
+      expect(after.fds).toBeLessThanOrEqual(before.fds + 1);
+      expect(after.maps).toBeLessThanOrEqual(before.maps + 2);
+    },
+  );
 
-  test(`a burst of ${sized('30,000', '100,000')} that live at once leaves nothing when they are closed`, async () => {
-    const { printed, code } = await script(
-      async ({ forklock, collect, mapped, print }, many) => {
-        new forklock.Lock();
-        const before = mapped();
-        let locks: { acquire(): boolean; close(): void }[] = [];
-        for (let i = 0; i < many; i++) locks.push(new forklock.Lock());
-        for (const lock of locks) lock.acquire();
-        const during = mapped();
-        for (const lock of locks) lock.close();
-        locks = [];
-        await collect();
-        print({ before, during, after: mapped() });
-      },
-      [sized(30_000, 100_000)],
-      { ...gc, mode },
-    );
-    expect(code).toBe(0);
-    const [{ before, during, after }] = printed;
-    expect(during.fds).toBeGreaterThan(before.fds);
-    expect(after.fds).toBeLessThanOrEqual(before.fds + 1);
-    expect(after.maps).toBeLessThanOrEqual(before.maps + 2);
-  });
-
-  test('every class can be made, shared and closed thousands of times', async () => {
+  test('every class can be made, shared and closed thousands of times', TWO_FORMS, async () => {
     const { printed, code, stderr } = await script(
       async ({ forklock, fs, print }, times) => {
         const makers: (() => { handle: string; close(): void })[] = [
@@ -140,6 +148,7 @@ describe.each(PROCESSES)('objects that are made and dropped: %s', (mode) => {
 
 test.each(['in one go', 'with turns of the event loop between'])(
   'names that are opened and closed without end do not use up the mappings of a process, %s',
+  TWO_FORMS,
   async (how) => {
     const { printed, code, stderr } = await script(
       async ({ forklock, fs, print }, name, turns, rounds) => {
@@ -360,7 +369,7 @@ test.each(PROCESSES)(
   },
 );
 
-test('the slots of participants that have ended are used again', async () => {
+test('the slots of participants that have ended are used again', TWO_FORMS, async () => {
   const lock = new Lock();
   for (let i = 0; i < sized(10, 30); i++) {
     const actors = await Promise.all([Actor.start('thread'), Actor.start('thread')]);

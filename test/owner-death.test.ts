@@ -2,7 +2,7 @@ import { Lock, RWLock, Semaphore } from 'forklock';
 import { afterAll, describe, expect, test } from 'vitest';
 import { Actor, type Mode } from './support/actor.js';
 import { type Death, deaths, withEveryProcess } from './support/deaths.js';
-import { LONG, sized } from './support/long.js';
+import { LONG, sized, TWO_FORMS } from './support/long.js';
 import { useTroupe } from './support/stage.js';
 import { type ClassName, type Form, freshName, Party, share } from './support/subjects.js';
 import { until } from './support/time.js';
@@ -113,8 +113,10 @@ for (const [h, holding] of holdings.entries()) {
     for (const [i, death] of deaths.entries()) {
       for (const [j, waiter] of waitersFor(death).entries()) {
         const sharing = (i + j) % 2 ? 'name' : 'handle';
-        test.runIf(LONG || !isSlow(death) || (h + i + j) % 3 === 0)(
+        const isShort = !isSlow(death) || (h + i + j) % 3 === 0;
+        test.runIf(LONG || isShort)(
           `${death.title} leaves it to ${waiter.title}, by ${sharing}`,
+          isShort ? {} : TWO_FORMS,
           async () => {
             const [victim, other] = await Promise.all([Actor.start(death.mode), troupe.lend(waiter.mode)]);
             const { cls } = holding;
@@ -582,28 +584,32 @@ withEveryProcess((kind, title) => {
   });
 
   for (const form of ['sync', 'async'] as const) {
-    test(`a killed holder does not take the news with it in an async wait of its own, ${form}, ${title}`, async () => {
-      const [heir] = await troupe.lendAll([kind]);
-      for (let i = 0; i < sized(kind === 'spawn' || kind === 'process' ? 4 : 12, kind === 'spawn' ? 8 : 25); i++) {
-        const holder = await Actor.start(kind);
-        const lock = await share('Lock', 'handle', [holder, heir!]);
-        const event = await share('Event', 'handle', [holder], []);
-        await holder.open('Lock', 'l', lock.handle);
-        await holder.open('Event', 'e', event.handle);
-        await holder.call('l', 'acquire');
-        holder.post(({ get }) => get('e').waitAsync());
-        await heir!.open('Lock', 'l', lock.handle);
-        const next = new Party(heir!, form, 'l').acquire();
-        await until(() => lock.waiting === 1 && event.waiting === 1);
-        const killed = performance.now();
-        await holder.kill();
-        expect(await next).toBe(true);
-        // The wake-up that was lost left async waits pending for ever, and sync ones until a slice was over.
-        expect(performance.now() - killed).toBeLessThan(5000);
-        await heir!.call('l', 'release');
-        await heir!.clear();
-      }
-    });
+    test(
+      `a killed holder does not take the news with it in an async wait of its own, ${form}, ${title}`,
+      TWO_FORMS,
+      async () => {
+        const [heir] = await troupe.lendAll([kind]);
+        for (let i = 0; i < sized(kind === 'spawn' || kind === 'process' ? 4 : 12, kind === 'spawn' ? 8 : 25); i++) {
+          const holder = await Actor.start(kind);
+          const lock = await share('Lock', 'handle', [holder, heir!]);
+          const event = await share('Event', 'handle', [holder], []);
+          await holder.open('Lock', 'l', lock.handle);
+          await holder.open('Event', 'e', event.handle);
+          await holder.call('l', 'acquire');
+          holder.post(({ get }) => get('e').waitAsync());
+          await heir!.open('Lock', 'l', lock.handle);
+          const next = new Party(heir!, form, 'l').acquire();
+          await until(() => lock.waiting === 1 && event.waiting === 1);
+          const killed = performance.now();
+          await holder.kill();
+          expect(await next).toBe(true);
+          // The wake-up that was lost left async waits pending for ever, and sync ones until a slice was over.
+          expect(performance.now() - killed).toBeLessThan(5000);
+          await heir!.call('l', 'release');
+          await heir!.clear();
+        }
+      },
+    );
   }
 });
 
@@ -640,7 +646,7 @@ for (const form of ['tryAcquire', 'acquire', 'acquireAsync'] as const) {
   });
 }
 
-test(`nothing of a death is left: ${sized('six', 'twenty')} holders in a row, each terminated`, async () => {
+test(`nothing of a death is left: ${sized('six', 'twenty')} holders in a row, each terminated`, TWO_FORMS, async () => {
   const lock = new Lock();
   const rw = new RWLock();
   const semaphore = new Semaphore(1, { recover: true });

@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { startGroup } from './support/group.js';
-import { LONG } from './support/long.js';
+import { LONG, TWO_FORMS } from './support/long.js';
 
 /**
  * That the storm of test/stress has teeth: participants with a bug on purpose must be noticed within seconds. Each runs
@@ -57,7 +57,8 @@ describe('the storm of kills', () => {
     ['secretive', 'ends of processes for which there is no reason', 'unexpected ends', 1, 5],
   ] as const) {
     // The short form sees that the storm has teeth at all.
-    test.runIf(LONG || broken === 'greedy')(`notices ${title}`, { timeout: TIMEOUT }, async () => {
+    const isShort = broken === 'greedy';
+    test.runIf(LONG || isShort)(`notices ${title}`, { ...(isShort ? {} : TWO_FORMS), timeout: TIMEOUT }, async () => {
       const { code, output, count } = await storm(
         '--broken',
         broken,
@@ -77,6 +78,7 @@ describe('the storm of kills', () => {
   test.runIf(LONG)(
     'notices participants that wake nobody, though each wait looks again by itself',
     {
+      ...TWO_FORMS,
       timeout: 2 * TIMEOUT, // on a machine without a free processor few of the waits that are late are beyond doubt
     },
     async () => {

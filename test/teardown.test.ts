@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
-import { sized } from './support/long.js';
+import { sized, TWO_FORMS } from './support/long.js';
 import { node } from './support/script.js';
 
 /**
@@ -28,11 +28,11 @@ async function expectNothingLeft(name: string, args: unknown[], deadline: number
 }
 
 describe('workers that are terminated leave no thread, descriptor or mapping, and no wait', () => {
-  test(`${sized('60', '1,000')} of them, one after the other, in all states`, { timeout: 500_000 }, () =>
+  test(`${sized('60', '1,000')} of them, one after the other, in all states`, { ...TWO_FORMS, timeout: 500_000 }, () =>
     expectNothingLeft('inSequence', [sized(30, 500)], 480_000),
   );
 
-  test(`${sized('20', '50')} at once, in all states`, { timeout: 130_000 }, () =>
+  test(`${sized('20', '50')} at once, in all states`, { ...TWO_FORMS, timeout: 130_000 }, () =>
     expectNothingLeft('atOnce', [sized(20, 50)], 120_000),
   );
 
@@ -46,7 +46,7 @@ describe('workers that are terminated leave no thread, descriptor or mapping, an
     'that maps memory all the time',
     'that opens a name all the time',
   ];
-  test.each(STATES)(`${MANY} at once, each one %s`, { timeout: 100_000 }, (state) =>
+  test.each(STATES)(`${MANY} at once, each one %s`, { ...TWO_FORMS, timeout: 100_000 }, (state) =>
     expectNothingLeft('atOnce', [MANY, state], 90_000),
   );
 });
@@ -74,7 +74,7 @@ test('the child of a fork does not get the pidfds of what workers have left to i
 
 test.each(['while workers are in all states', 'while workers are terminated'])(
   'process.exit() %s ends the process, with its code',
-  { timeout: 70_000 },
+  { ...TWO_FORMS, timeout: 70_000 },
   async (how) => {
     for (let i = 0; i < sized(1, 3); i++) {
       const { code, signal, stderr } = await run('exit', [how], 20_000);

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { ALONE, type Body, inChild } from '../support/forked.js';
-import { LONG } from '../support/long.js';
+import { LONG, TWO_FORMS } from '../support/long.js';
 import { script } from '../support/script.js';
 
 const modes: [string, string[]][] = [
@@ -155,7 +155,8 @@ const places: Record<string, string> = {
 };
 
 describe.each(modes)('fork() works (%s)', (mode, execArgv) => {
-  test.runIf(LONG || mode === 'carried').each(Object.entries(places))('%s', async (_, source) => {
+  const isShort = mode === 'carried';
+  test.runIf(LONG || isShort).each(Object.entries(places))('%s', isShort ? {} : TWO_FORMS, async (_, source) => {
     const { printed, stderr, code } = await script(
       async (scope, source) => {
         const { forklock, fs, print } = scope;

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { sized } from '../support/long.js';
+import { sized, TWO_FORMS } from '../support/long.js';
 import { script } from '../support/script.js';
 
 type Draw = Record<'math' | 'uuid' | 'int' | 'asyncInt' | 'bytes' | 'web' | 'vm' | 'worker', (number | string)[]>;
@@ -69,7 +69,7 @@ describe('the parent, its children and theirs have random numbers of their own',
     ['crypto loaded', 5],
     ['Math.random warm', 10],
     ['everything warm', sized(15, 50)],
-  ])('%s', async (warmth, children) => {
+  ])('%s', TWO_FORMS, async (warmth, children) => {
     const { printed, stderr, code } = await draw(warmth, children);
     expect({ stderr, code }).toEqual({ stderr: '', code: 0 });
     expect(printed.length).toBe(children + Math.ceil(children / 5) + 1);

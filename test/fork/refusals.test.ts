@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { ALONE } from '../support/forked.js';
-import { sized } from '../support/long.js';
+import { sized, TWO_FORMS } from '../support/long.js';
 import { program as run } from '../support/program.js';
 import type { ScriptOptions } from '../support/script.js';
 
@@ -169,7 +169,7 @@ test('a refusal stops nobody: timers, calls in the pool and the worker go on', a
 });
 
 // A busy thread may be stopped anywhere, in malloc with its arena's lock for one: nothing may be allocated until it goes on.
-test('with threads that are always in malloc it is refused or right, never stuck', async () => {
+test('with threads that are always in malloc it is refused or right, never stuck', TWO_FORMS, async () => {
   const { printed, stderr, code } = await program(
     `
       const { generateKeyPair } = require('node:crypto');

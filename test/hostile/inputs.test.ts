@@ -4,10 +4,10 @@ import { rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { RawArray, SharedArray, SharedMemory } from 'forklock';
 import { expect, test } from 'vitest';
-import { sized } from '../support/long.js';
+import { sized, TWO_FORMS } from '../support/long.js';
 import { ownShm } from '../support/own.js';
 
-test('random handles, names and arguments are done, or refused with a code', () => {
+test('random handles, names and arguments are done, or refused with a code', { ...TWO_FORMS, timeout: 130_000 }, () => {
   const fuzz = fileURLToPath(new URL('../fuzz/inputs.mjs', import.meta.url));
   const seed = (Date.now() / 1000) >>> 0;
   const args = [
@@ -28,7 +28,7 @@ test('random handles, names and arguments are done, or refused with a code', () 
   });
   expect({ status, signal, stderr }, `seed ${seed}`).toEqual({ status: 0, signal: null, stderr: '' });
   expect(JSON.parse(stdout)).toEqual({ rounds: 1, wrong: 0 });
-}, 130_000);
+});
 
 /** What it found. */
 

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, test } from 'vitest';
-import { sized } from '../support/long.js';
+import { sized, TWO_FORMS } from '../support/long.js';
 import { program } from '../support/program.js';
 import { cleanUp, freshName } from '../support/subjects.js';
 
@@ -169,7 +169,10 @@ describe('words that make no sense do not make a busy loop', () => {
 
 const ROUNDS = sized(2, 4);
 
-test('random scribbles over a process at work make errors and wrong values, nothing worse', () => {
+test('random scribbles over a process at work make errors and wrong values, nothing worse', {
+  ...TWO_FORMS,
+  timeout: 150_000,
+}, () => {
   const fuzz = fileURLToPath(new URL('../fuzz/scribble.mjs', import.meta.url));
   const seed = (Date.now() / 1000) >>> 0;
   const { status, stdout, stderr } = spawnSync(process.execPath, [fuzz, '--seed', `${seed}`, '--rounds', `${ROUNDS}`], {
@@ -178,4 +181,4 @@ test('random scribbles over a process at work make errors and wrong values, noth
   });
   expect({ status, stderr }, `seed ${seed}`).toEqual({ status: 0, stderr: '' });
   expect(JSON.parse(stdout)).toMatchObject({ rounds: ROUNDS, failures: [] });
-}, 150_000);
+});

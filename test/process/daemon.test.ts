@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { sized } from '../support/long.js';
+import { sized, TWO_FORMS } from '../support/long.js';
 import { isOver, METHODS, TARGETS } from '../support/processes.js';
 import { type ScriptScope, script } from '../support/script.js';
 
@@ -116,7 +116,7 @@ describe.each(METHODS)('%s', (method) => {
     expect(printed).toEqual([[-9, true], 'ended', [3, true], 'ended']);
   });
 
-  test('a daemon whose parent is killed at once never stays', async () => {
+  test('a daemon whose parent is killed at once never stays', TWO_FORMS, async () => {
     const { printed, stderr } = await script(
       async ({ forklock, print, fs }, method, url, rounds) => {
         const { Process } = forklock.getContext('spawn');

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { LONG, sized } from '../support/long.js';
+import { LONG, sized, TWO_FORMS } from '../support/long.js';
 import { METHODS, TARGETS } from '../support/processes.js';
 import { script } from '../support/script.js';
 
@@ -24,7 +24,7 @@ async function codes(method: string, calls: readonly (readonly [name: string, ..
 }
 
 describe.each(METHODS)('%s', (method) => {
-  test(`${sized('some', 'all')} exit codes arrive as they are, modulo 256`, async () => {
+  test(`${sized('some', 'all')} exit codes arrive as they are, modulo 256`, TWO_FORMS, async () => {
     const numbers =
       method === 'spawn'
         ? [0, 1, 2, 127, 128, 255, 256, -1]

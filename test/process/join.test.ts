@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { sized } from '../support/long.js';
+import { sized, TWO_FORMS } from '../support/long.js';
 import { METHODS, TARGETS } from '../support/processes.js';
 import { script } from '../support/script.js';
 
@@ -183,7 +183,7 @@ describe.each(METHODS)('%s', (method) => {
     expect(printed).toEqual([0, 1, [true, 1, 1]]);
   });
 
-  test('cycles without end leave no descriptors, zombies or memory', async () => {
+  test('cycles without end leave no descriptors, zombies or memory', TWO_FORMS, async () => {
     const { printed, stderr } = await script(
       async ({ forklock, fs, print }, method, url, cycles) => {
         const { Process } = forklock.getContext(method);
