@@ -3,7 +3,6 @@
 // that, and this program ends as that does.
 import fs from 'node:fs';
 import { createRequire } from 'node:module';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Worker } from 'node:worker_threads';
@@ -19,18 +18,13 @@ async function collect() {
   }
 }
 
-const folders = [];
-const { pid } = process;
-process.on('exit', () => {
-  if (process.pid !== pid) return; // a forked child
-  for (const folder of folders) fs.rmSync(folder, { recursive: true, force: true });
-});
-
-/** The package's JavaScript at another place, so that it is evaluated anew; it finds the same addon there. */
+/**
+ * The package's JavaScript at another place, so that it is evaluated anew; it finds the same addon there. The test removes
+ * it: a fork server outlives this process for a moment, in which it may load a part of it.
+ */
 async function instance() {
   const root = new URL('../..', import.meta.url);
-  const folder = fs.mkdtempSync(join(tmpdir(), 'forklock-test-'));
-  folders.push(folder);
+  const folder = fs.mkdtempSync(join(process.env.FORKLOCK_TEST_SCRATCH, 'instance-'));
   const entry = join(folder, 'dist', 'forklock.js');
   fs.mkdirSync(join(folder, 'dist'));
   for (const file of fs.readdirSync(new URL('dist', root))) {

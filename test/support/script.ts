@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { ProcessMode } from './bodies.js';
 import { startGroup } from './group.js';
@@ -41,13 +44,21 @@ export interface ScriptResult {
 }
 
 /** Runs a function in a process of its own that has no channel to this one. It is sent as source. */
-export function script<A extends unknown[]>(
+export async function script<A extends unknown[]>(
   fn: (scope: ScriptScope, ...args: A) => unknown,
   args: A,
   options: ScriptOptions = {},
 ): Promise<ScriptResult> {
-  const { mode = 'process' } = options;
-  return node([program, mode, fn.toString(), ...args.map((arg) => JSON.stringify(arg))], options);
+  const { mode = 'process', env } = options;
+  const scratch = mkdtempSync(join(tmpdir(), 'forklock-test-'));
+  try {
+    return await node([program, mode, fn.toString(), ...args.map((arg) => JSON.stringify(arg))], {
+      ...options,
+      env: { ...env, FORKLOCK_TEST_SCRATCH: scratch },
+    });
+  } finally {
+    rmSync(scratch, { recursive: true });
+  }
 }
 
 /** What was printed: a line of JSON each. */
