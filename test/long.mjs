@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const all = readdirSync(join(root, 'test'), { recursive: true }).filter((file) => file.endsWith('.test.ts'));
 /** Files without one need not be looked at by vitest. */
-const HAS_TWO = /\bTWO_FORMS\b|\binEveryVariantOf\b/;
+const HAS_TWO = /\b(TWO_FORMS|LONG_ONLY)\b|\binEveryVariantOf\b/;
 const files = all.filter((file) => HAS_TWO.test(read(join('test', file))));
 
 function read(file) {

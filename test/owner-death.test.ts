@@ -2,7 +2,7 @@ import { Lock, RWLock, Semaphore } from 'forklock';
 import { afterAll, describe, expect, test } from 'vitest';
 import { Actor, type Mode } from './support/actor.js';
 import { type Death, deaths, withEveryProcess } from './support/deaths.js';
-import { LONG, sized, TWO_FORMS } from './support/long.js';
+import { LONG_ONLY, sized, TWO_FORMS } from './support/long.js';
 import { useTroupe } from './support/stage.js';
 import { type ClassName, type Form, freshName, Party, share } from './support/subjects.js';
 import { until } from './support/time.js';
@@ -114,49 +114,45 @@ for (const [h, holding] of holdings.entries()) {
       for (const [j, waiter] of waitersFor(death).entries()) {
         const sharing = (i + j) % 2 ? 'name' : 'handle';
         const isShort = !isSlow(death) || (h + i + j) % 3 === 0;
-        test.runIf(LONG || isShort)(
-          `${death.title} leaves it to ${waiter.title}, by ${sharing}`,
-          isShort ? {} : TWO_FORMS,
-          async () => {
-            const [victim, other] = await Promise.all([Actor.start(death.mode), troupe.lend(waiter.mode)]);
-            const { cls } = holding;
-            const object = await share(cls, sharing, [victim, other], holding.args, holding.options);
-            expect(await victim.call(holding.victim, 'acquire')).toBe(true);
-            const next = new Party(other, waiter.form, holding.waiter);
-            const acquired = next.acquire();
-            await until(() => waitingOn(object, cls) === 1);
-            const start = performance.now();
-            const died = death.die(victim);
-            expect(await recovered(acquired, death === deaths[0] ? start : undefined)).toBe(true);
-            expect(await died).toEqual(death.exit);
-            expect(waitingOn(object, cls)).toBe(0);
+        test(`${death.title} leaves it to ${waiter.title}, by ${sharing}`, isShort ? {} : LONG_ONLY, async () => {
+          const [victim, other] = await Promise.all([Actor.start(death.mode), troupe.lend(waiter.mode)]);
+          const { cls } = holding;
+          const object = await share(cls, sharing, [victim, other], holding.args, holding.options);
+          expect(await victim.call(holding.victim, 'acquire')).toBe(true);
+          const next = new Party(other, waiter.form, holding.waiter);
+          const acquired = next.acquire();
+          await until(() => waitingOn(object, cls) === 1);
+          const start = performance.now();
+          const died = death.die(victim);
+          expect(await recovered(acquired, death === deaths[0] ? start : undefined)).toBe(true);
+          expect(await died).toEqual(death.exit);
+          expect(waitingOn(object, cls)).toBe(0);
 
-            const owned = cls === 'Condition' ? 'o.lock' : 'o';
-            const warnings = () =>
-              other.run(({ warnings }) => warnings.filter(({ code }) => code === 'FORKLOCK_OWNER_DIED'));
-            if (!holding.told) {
-              expect(await warnings()).toEqual([]);
-              await next.release();
-              return;
-            }
-            expect(await other.read(owned, 'ownerDied')).toBe(true);
-            await until(async () => (await warnings()).length > 0);
-            const told = await warnings();
-            expect(told).toHaveLength(1);
-            expect(told[0]!.message).toContain(`pid ${victim.pid})`);
+          const owned = cls === 'Condition' ? 'o.lock' : 'o';
+          const warnings = () =>
+            other.run(({ warnings }) => warnings.filter(({ code }) => code === 'FORKLOCK_OWNER_DIED'));
+          if (!holding.told) {
+            expect(await warnings()).toEqual([]);
             await next.release();
-            if (holding.waiter === 'o.read') {
-              // A reader repairs nothing: a writer does.
-              expect(await other.read('o', 'ownerDied')).toBe(true);
-              expect(await other.call('o.write', 'acquire')).toBe(true);
-              await other.call('o.write', 'release');
-            }
-            expect(await other.read(owned, 'ownerDied')).toBe(false);
-            expect(await next.acquire()).toBe(true);
-            expect(await other.read(owned, 'ownerDied')).toBe(false);
-            expect(await warnings()).toHaveLength(1);
-          },
-        );
+            return;
+          }
+          expect(await other.read(owned, 'ownerDied')).toBe(true);
+          await until(async () => (await warnings()).length > 0);
+          const told = await warnings();
+          expect(told).toHaveLength(1);
+          expect(told[0]!.message).toContain(`pid ${victim.pid})`);
+          await next.release();
+          if (holding.waiter === 'o.read') {
+            // A reader repairs nothing: a writer does.
+            expect(await other.read('o', 'ownerDied')).toBe(true);
+            expect(await other.call('o.write', 'acquire')).toBe(true);
+            await other.call('o.write', 'release');
+          }
+          expect(await other.read(owned, 'ownerDied')).toBe(false);
+          expect(await next.acquire()).toBe(true);
+          expect(await other.read(owned, 'ownerDied')).toBe(false);
+          expect(await warnings()).toHaveLength(1);
+        });
       }
     }
   });

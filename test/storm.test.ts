@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { startGroup } from './support/group.js';
-import { LONG, TWO_FORMS } from './support/long.js';
+import { LONG_ONLY } from './support/long.js';
 
 /**
  * That the storm of test/stress has teeth: participants with a bug on purpose must be noticed within seconds. Each runs
@@ -58,7 +58,7 @@ describe('the storm of kills', () => {
   ] as const) {
     // The short form sees that the storm has teeth at all.
     const isShort = broken === 'greedy';
-    test.runIf(LONG || isShort)(`notices ${title}`, { ...(isShort ? {} : TWO_FORMS), timeout: TIMEOUT }, async () => {
+    test(`notices ${title}`, { ...(isShort ? {} : LONG_ONLY), timeout: TIMEOUT }, async () => {
       const { code, output, count } = await storm(
         '--broken',
         broken,
@@ -75,25 +75,21 @@ describe('the storm of kills', () => {
     });
   }
 
-  test.runIf(LONG)(
-    'notices participants that wake nobody, though each wait looks again by itself',
-    {
-      ...TWO_FORMS,
-      timeout: 2 * TIMEOUT, // on a machine without a free processor few of the waits that are late are beyond doubt
-    },
-    async () => {
-      const late = 'waits at rest that nobody woke, and that looked again by themselves';
-      const { output, count } = await storm(
-        '--broken',
-        'mute',
-        '--server-kills',
-        '0',
-        '--seconds',
-        String(2 * SECONDS),
-        '--late',
-        '1',
-      );
-      expect(count(late), output).toBeGreaterThan(0);
-    },
-  );
+  test('notices participants that wake nobody, though each wait looks again by itself', {
+    ...LONG_ONLY,
+    timeout: 2 * TIMEOUT, // on a machine without a free processor few of the waits that are late are beyond doubt
+  }, async () => {
+    const late = 'waits at rest that nobody woke, and that looked again by themselves';
+    const { output, count } = await storm(
+      '--broken',
+      'mute',
+      '--server-kills',
+      '0',
+      '--seconds',
+      String(2 * SECONDS),
+      '--late',
+      '1',
+    );
+    expect(count(late), output).toBeGreaterThan(0);
+  });
 });

@@ -36,7 +36,7 @@ describe('workers that are terminated leave no thread, descriptor or mapping, an
     expectNothingLeft('atOnce', [sized(20, 50)], 120_000),
   );
 
-  const MANY = sized(8, 20);
+  const MANY = sized(6, 20);
   const STATES = [
     'that has not begun',
     'that is blocked',

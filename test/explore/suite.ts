@@ -36,7 +36,7 @@ export interface Suite {
 /** A story that was meant to be exhausted must be within this. */
 const MOST_STATES = FULL ? 25_000_000 : 4_000_000;
 /** What a story has in the short form. */
-const FIRST = { states: 6_000, walks: 50 };
+const FIRST = { states: 3_000, walks: 25 };
 
 /** Another one each time, unless EXPLORE_SEED repeats one. */
 export const SEED = Number(process.env.EXPLORE_SEED ?? Date.now() % 1_000_000_007);

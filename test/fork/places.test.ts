@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { ALONE, type Body, inChild } from '../support/forked.js';
-import { LONG, TWO_FORMS } from '../support/long.js';
+import { LONG_ONLY } from '../support/long.js';
 import { script } from '../support/script.js';
 
 const modes: [string, string[]][] = [
@@ -156,7 +156,7 @@ const places: Record<string, string> = {
 
 describe.each(modes)('fork() works (%s)', (mode, execArgv) => {
   const isShort = mode === 'carried';
-  test.runIf(LONG || isShort).each(Object.entries(places))('%s', isShort ? {} : TWO_FORMS, async (_, source) => {
+  test.each(Object.entries(places))('%s', isShort ? {} : LONG_ONLY, async (_, source) => {
     const { printed, stderr, code } = await script(
       async (scope, source) => {
         const { forklock, fs, print } = scope;

@@ -8,5 +8,8 @@ export const LONG = process.env.FORKLOCK_LONG === '1';
 /** Options of a test, or of a group of tests, that has two forms. */
 export const TWO_FORMS = { tags: ['two-forms'] };
 
+/** Options of one that is in the long form only. */
+export const LONG_ONLY = { ...TWO_FORMS, skip: !LONG };
+
 /** What the two forms have. */
 export const sized = <T>(short: T, long: T): T => (LONG ? long : short);
