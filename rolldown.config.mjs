@@ -7,6 +7,7 @@ export default {
     program: 'dist/process/main.js',
     warm: 'dist/process/warm.js',
     'warm-spare': 'dist/process/warm-spare.js',
+    'warm-fork': 'dist/process/warm-fork.js',
   },
   platform: 'node',
   external: ['forklock'], // itself, in the modules that are loaded as a user's

@@ -68,7 +68,8 @@ export interface Native {
   onRest(callback: (handles: number) => void): number;
   /** Node's main function waits for the tasks of V8, and then runs the loop again if it is alive. */
   leaveLoop(): void;
-  randomWords(): number[];
+  /** With what no other process has, nor can guess: getrandom(2). 0 or -errno. */
+  randomFill(bytes: Uint8Array): number;
   setExitCode(code: number): void;
   /** In the child of a fork: whether the parent had requests under way (files, DNS, connections). */
   leftRequests(): boolean;

@@ -9,15 +9,15 @@ import { forklock } from './forklock.mjs';
 const { fork, getContext, RawArray, setForkserverPreload, waitpid } = forklock;
 
 const target = [here('programs/target.mjs'), 'stamp'];
+const importing = [here('programs/target-imports.mjs'), 'stamp'];
 
-/** By default the target is a module's. `local`: a function of this program, which only a fork can run. */
-function processOf(method, local = false) {
+function processOf(method, target) {
   const { Process } = getContext(method);
   const shared = new RawArray('float64', 1);
-  const stamp = () => shared.set(0, now());
+  const options = target ? { target, args: [shared] } : { target: () => shared.set(0, now()) };
   return () => {
     const start = now();
-    const process = new Process(local ? { target: stamp } : { target, args: [shared] });
+    const process = new Process(options);
     process.start();
     process.join();
     const whole = now() - start;
@@ -45,13 +45,15 @@ const PIPE = 4;
 const stdio = ['ignore', 'inherit', 'inherit'];
 
 export const starters = {
-  forkserver: () => processOf('forkserver'),
+  forkserver: () => processOf('forkserver', target),
+  imports: () => processOf('forkserver', importing),
   preloaded() {
     setForkserverPreload([target[0]]);
-    return processOf('forkserver');
+    return processOf('forkserver', target);
   },
-  fork: () => processOf('fork'),
-  local: () => processOf('fork', true),
+  fork: () => processOf('fork', target),
+  /** A function of this program, which only a fork can run. */
+  local: () => processOf('fork'),
   bare() {
     const shared = new RawArray('float64', 1);
     return () => {
@@ -67,7 +69,7 @@ export const starters = {
       return { first: shared.get(0) - start, whole };
     };
   },
-  spawn: () => processOf('spawn'),
+  spawn: () => processOf('spawn', target),
   'child_process.fork': () => () =>
     lifeOf(() => forkNode(program, [String(PIPE)], { stdio: [...stdio, 'ipc', 'pipe'] }), PIPE),
   'child_process.spawn': () => () =>

@@ -90,16 +90,15 @@ Value LeaveLoop(const CallbackInfo& info) {  // for a moment: Node lets V8's tas
   return info.Env().Undefined();
 }
 
-Value RandomWords(const CallbackInfo& info) {  // -> 4 words that no other process has
-  uint32_t words[4] = {};
+Value RandomFill(const CallbackInfo& info) {  // Uint8Array, filled with what no other process has -> 0 or -errno
+  Napi::Uint8Array bytes = info[0].As<Napi::Uint8Array>();
   size_t got = 0;
-  while (got < sizeof words) {
-    const ssize_t n = getrandom(reinterpret_cast<char*>(words) + got, sizeof words - got, 0);
+  while (got < bytes.ByteLength()) {
+    const ssize_t n = getrandom(bytes.Data() + got, bytes.ByteLength() - got, 0);
     if (n < 0 && errno != EINTR) return give(info, -errno);
     if (n > 0) got += static_cast<size_t>(n);
   }
-  return give(info, {static_cast<double>(words[0]), static_cast<double>(words[1]), static_cast<double>(words[2]),
-                     static_cast<double>(words[3])});
+  return give(info, 0);
 }
 
 Value SetExitCode(const CallbackInfo& info) {
@@ -142,7 +141,7 @@ void export_fork(Exports* exports) {
   exports->add("leaveCalls", LeaveCalls);
   exports->add("onRest", OnRest);
   exports->add("leaveLoop", LeaveLoop);
-  exports->add("randomWords", RandomWords);
+  exports->add("randomFill", RandomFill);
   exports->add("setExitCode", SetExitCode);
   exports->add("leftRequests", LeftRequests);
   exports->add("leftOutput", LeftOutput);

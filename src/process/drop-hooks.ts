@@ -11,13 +11,15 @@ const { emit, eventNames, off, rawListeners } = emitter;
 const exiting = Object.getOwnPropertyDescriptor(process, '_exiting');
 
 /** What the types of Node do not have. */
-const node = process as typeof process & {
+export type Hooked = typeof process & {
   _exiting: boolean;
   reallyExit(code: unknown): never;
   /** Of node:domain, once somebody has loaded it. */
   domain?: { exit(): void } | null;
   finalization?: unknown;
 };
+
+const node = process as Hooked;
 
 const sourceOf = (value: unknown): string => Function.prototype.toString.call(value);
 
@@ -44,41 +46,61 @@ const NODES_LISTENER =
  * in: as listener, in the place of a method of `process` (signal-exit, source-map-support), by a domain, by
  * `process.finalization`. It is about the parent's work: its lock files, temporary directories, connections.
  */
-export function dropHooks(): void {
-  putMethodsBack();
-  dropListeners();
-  while (node.domain) node.domain.exit();
-  if (process.hasUncaughtExceptionCaptureCallback()) process.setUncaughtExceptionCaptureCallback(null);
-  process.exitCode = undefined;
-  if ('finalization' in process) node.finalization = undefined; // Node makes another one when it is asked for it
+export function dropHooks(of = node): void {
+  putMethodsBack(of);
+  dropListeners(of);
+  while (of.domain) of.domain.exit();
+  if (of.hasUncaughtExceptionCaptureCallback()) of.setUncaughtExceptionCaptureCallback(null);
+  of.exitCode = undefined;
+  if ('finalization' in of) of.finalization = undefined; // Node makes another one when it is asked for it
 }
 
-function putMethodsBack(): void {
+/** For a rehearsal: an object with what `process` has of Node. */
+export function standIn(): Hooked {
+  class Stand extends EventEmitter {
+    hasUncaughtExceptionCaptureCallback = (): boolean => false;
+  }
+  const stand = new Stand();
+  const hearing = ['removeListener', 'newListener']; // last: nobody hears of those before
+  const events = eventNames.call(process).filter((event) => !hearing.includes(String(event)));
+  for (const event of [...events, ...hearing]) {
+    for (const listener of rawListeners.call(process, event)) {
+      if (isNodes(listener)) stand.on(event, listener as () => void);
+    }
+  }
+  stand.on('exit', standIn);
+  Reflect.set(stand, 'domain', null); // whoever makes an emitter within a domain gets it for that
+  return stand as unknown as Hooked;
+}
+
+function putMethodsBack(of: Hooked): void {
   for (const name of METHODS) {
-    for (const object of [process, Object.getPrototypeOf(process)]) {
+    for (const object of [of, Object.getPrototypeOf(of)]) {
       if (Object.hasOwn(object, name)) delete object[name];
     }
   }
-  if (process.emit !== emit) define('emit', emit);
-  if (process.exit !== nodesExit) define('exit', nodesExit);
-  if (exiting) Object.defineProperty(process, '_exiting', exiting);
+  if (of.emit !== emit) define(of, 'emit', emit);
+  if (of.exit !== nodesExit) define(of, 'exit', nodesExit);
+  if (exiting) Object.defineProperty(of, '_exiting', exiting);
 }
 
-function define(name: string, value: unknown): void {
-  Object.defineProperty(process, name, { value, writable: true, configurable: true, enumerable: true });
+function define(of: Hooked, name: string, value: unknown): void {
+  Object.defineProperty(of, name, { value, writable: true, configurable: true, enumerable: true });
 }
 
-function dropListeners(): void {
+function dropListeners(of: Hooked): void {
   // The first two hear when others go: nothing of the parent's shall run even for that.
-  define('emit', () => false);
-  drop('newListener');
-  drop('removeListener');
-  define('emit', emit);
-  for (const event of eventNames.call(process)) drop(event);
+  define(of, 'emit', () => false);
+  drop(of, 'newListener');
+  drop(of, 'removeListener');
+  define(of, 'emit', emit);
+  for (const event of eventNames.call(of)) drop(of, event);
 }
 
-function drop(event: string | symbol): void {
-  for (const listener of rawListeners.call(process, event)) {
-    if (!NODES_LISTENER.test(sourceOf(listener))) off.call(process, event, listener as () => void);
+const isNodes = (listener: unknown): boolean => NODES_LISTENER.test(sourceOf(listener));
+
+function drop(of: Hooked, event: string | symbol): void {
+  for (const listener of rawListeners.call(of, event)) {
+    if (!isNodes(listener)) off.call(of, event, listener as () => void);
   }
 }

@@ -4,10 +4,10 @@ import { native } from '../native.js';
 import { process } from '../thread.js';
 import { runHooksInChild } from './at-fork.js';
 import { becomeChild, setUpChild } from './become-child.js';
-import { dropHooks } from './drop-hooks.js';
+import { dropHooks, standIn } from './drop-hooks.js';
 import { callFork, type Forked } from './fork.js';
 import { endAtRest } from './rest.js';
-import { leaveImmediate, runningImmediate, silenceParent } from './silence.js';
+import { type Immediate, leaveImmediate, runningImmediate, silenceParent } from './silence.js';
 import { whyNoStart } from './why-no-fork.js';
 
 const nothing = (): void => {};
@@ -24,7 +24,7 @@ const node = process as unknown as { _fatalException(error: unknown): boolean };
  */
 function forgetCallers(): void {
   for (const event of TROUBLE) process.on(event, nothing);
-  node._fatalException(new Error('the code that called start() is left'));
+  node._fatalException(undefined);
 }
 
 /**
@@ -46,6 +46,30 @@ function afterParent(body: () => void): void {
   });
 }
 
+/** In the child: lets go of all that is the parent's, and calls `begin`. `rehearsing`: this is not a child, and nothing changes. */
+function becomeAnother(begin: () => void, immediate: Immediate | undefined, rehearsing = false): void {
+  dropHooks(rehearsing ? standIn() : undefined);
+  if (!rehearsing) forgetCallers(); // before the child has an end of its own, which an uncaught exception would begin
+  becomeChild({ anew: true, rehearsing });
+  if (immediate) leaveImmediate(immediate);
+  silenceParent(rehearsing);
+  endAtRest(rehearsing);
+  begin();
+  if (!rehearsing) runHooksInChild();
+}
+
+let rehearsed = false;
+
+/** As `rehearse()`: what only children of this kind call. */
+function rehearseInto(): void {
+  if (rehearsed) return;
+  rehearsed = true;
+  // Twice: a regular expression is compiled when it is used a second time.
+  try {
+    for (let i = 0; i < 2; i++) becomeAnother(nothing, undefined, true);
+  } catch {} // what the program has put there throws in the child as well, which is its error then
+}
+
 /**
  * Forks, for start method 'fork'. Returns in the parent only. In the child nothing of the parent's goes
  * on: not the code that called this, nor its timers, connections, servers, pending calls, promises and handlers of
@@ -61,17 +85,11 @@ export function forkInto(begin: () => void, body: () => void): Forked {
     );
   }
   const immediate = runningImmediate();
+  rehearseInto();
   const forked = callFork([], false);
   if (forked.pid > 0) return forked;
   return setUpChild(() => {
-    dropHooks();
-    forgetCallers(); // before the child has an end of its own, which an uncaught exception would begin
-    becomeChild({ anew: true });
-    if (immediate) leaveImmediate(immediate);
-    silenceParent();
-    endAtRest();
-    begin();
-    runHooksInChild();
+    becomeAnother(begin, immediate);
     afterParent(body);
     unwind();
   });

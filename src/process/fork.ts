@@ -6,6 +6,7 @@ import { checkObject } from '../options.js';
 import { beginRound } from './at-fork.js';
 import { goOnAsChild } from './go-on.js';
 import { checkPidfds } from './pidfd.js';
+import { findAhead } from './random.js';
 import { rehearse } from './rehearse.js';
 import { adoptForked } from './waitpid.js';
 import { runsAlone, whyNoFork } from './why-no-fork.js';
@@ -43,6 +44,7 @@ export function callFork(descriptors: readonly number[], listening: boolean): Fo
   if (reason !== undefined) throw new ForkUnsafeError(reason);
   checkPidfds();
   rehearse();
+  findAhead();
   const hooks = beginRound();
   let pid = -1;
   try {

@@ -23,7 +23,7 @@ import {
   setAuthkey,
 } from './self.js';
 import { refuseSingleExecutable } from './spawn.js';
-import { checkTarget, load, placeAt, placeOf, type Target } from './target.js';
+import { checkTarget, load, type Place, placeAt, placeOf, rehearseImport, type Target } from './target.js';
 import { importInFork, WHEN_UNFINISHED } from './unfinished.js';
 
 export interface ProcessOptions {
@@ -76,6 +76,8 @@ export let revive: (
  */
 export class Process {
   #target: Target | undefined;
+  /** Where the target is, as the parent has found it. */
+  #place: Place | undefined;
   #args: readonly unknown[];
   #kwargs: Record<string, unknown> | undefined;
   #name: string;
@@ -128,7 +130,7 @@ export class Process {
       target(...this.#args, ...(this.#kwargs === undefined ? [] : [this.#kwargs]));
     if (typeof this.#target === 'function') return call(this.#target);
     if (this.#target) {
-      const place = placeAt(this.#target);
+      const place = this.#place ?? placeAt(this.#target);
       const loaded =
         this.#state === 'current' ? importing(() => load(place, importInFork), WHEN_UNFINISHED) : load(place);
       return loaded.then((target) => call(target as () => unknown));
@@ -186,6 +188,10 @@ export class Process {
       closeStdin();
       if (this.#daemon) endWithParent(parent, true);
     };
+    if (Array.isArray(this.#target)) {
+      this.#place = placeAt(this.#target);
+      rehearseImport();
+    }
     const { pid, pidfd } = forkInto(begin, () => void runHere(this));
     return new OwnChild(pid, pidfd, []);
   }

@@ -3,6 +3,7 @@ import { native } from '../native.js';
 import { process, thread } from '../thread.js';
 import { checkPidfds, openPidfd } from './pidfd.js';
 import { PARENT, startedBy } from './program.js';
+import { randomFill } from './random.js';
 
 /** Who made this process: its main process has none. */
 export interface Parent {
@@ -41,8 +42,9 @@ export function self(): Self {
   return thread.self as Self;
 }
 
+/** Not by node:crypto: whoever loads that has random numbers made ahead, which each child of a fork must throw away. */
 function newKey(): Uint8Array {
-  return process.getBuiltinModule('node:crypto').randomBytes(32);
+  return randomFill(new Uint8Array(32));
 }
 
 export function becomeSelf(next: Self): void {

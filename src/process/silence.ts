@@ -1,10 +1,10 @@
-import { AsyncResource, createHook, executionAsyncResource } from 'node:async_hooks';
+import { type AsyncHook, AsyncResource, createHook, executionAsyncResource } from 'node:async_hooks';
 import { clearImmediate, setImmediate } from 'node:timers';
 import { ForkUnsafeError } from '../errors.js';
 import { process } from '../thread.js';
 
 /** What Node's timers are made of. They are in lists, and these properties are as old as the lists. */
-interface Immediate {
+export interface Immediate {
   _onImmediate: (() => void) | null;
   _destroyed: boolean;
   _idleNext: Immediate | null;
@@ -114,10 +114,28 @@ const hooks = {
  * Keeps what the parent has scheduled from being done here too. There is no way to list it, so each is disarmed in the
  * `before` hook of its one and last call (`node:async_hooks`): `which` says of which ones.
  */
-function disarm(which: (resource: Callback) => boolean): void {
-  if (boundary === 0) createHook(hooks).enable(); // else it is a child's child, which has it already
+function disarm(which: (resource: Callback) => boolean, rehearsing = false): void {
+  if (boundary === 0) {
+    const hook = createHook(hooks);
+    if (rehearsing) rehearseHooks(hook);
+    else hook.enable();
+  } // else it is a child's child, which has it already
+  if (rehearsing) return;
   boundary = new AsyncResource('forklock.fork').asyncId();
   isMeant = which;
+  own.clear();
+}
+
+/** See rehearse.ts: what of Node is loaded, and called, once hooks are enabled. */
+function rehearseHooks(hook: AsyncHook): void {
+  try {
+    hook.enable(); // no resource is older than the first one: nothing is disarmed
+    new AsyncResource('forklock.rehearsal').runInAsyncScope(nothing);
+    new Promise(nothing);
+    clearImmediate(setImmediate(nothing));
+  } finally {
+    hook.disable();
+  }
   own.clear();
 }
 
@@ -128,8 +146,9 @@ function isOfOutput({ args }: Callback): boolean {
 }
 
 /** In a child that shall not go on with anything that its parent was doing: timers, immediates and ticks do nothing. */
-export function silenceParent(): void {
-  disarm((resource) => !isOfOutput(resource));
+export function silenceParent(rehearsing = false): void {
+  disarm((resource) => !isOfOutput(resource), rehearsing);
+  if (rehearsing) isOfOutput({});
 }
 
 /**
@@ -138,7 +157,7 @@ export function silenceParent(): void {
  * the turn in which `fork()` was called. Returns whether there is anything to silence.
  */
 export function silenceLater(rehearsing = false): boolean {
-  if (active('Timeout', 'Immediate') === 0 || rehearsing) return false;
+  if (active('Timeout', 'Immediate') === 0 || rehearsing) return false; // hooks of the program would hear of a rehearsal
   disarm((resource) => typeof resource._onImmediate === 'function' || (resource as NodeJS.Timeout).hasRef?.() === true);
   return true;
 }
