@@ -13,6 +13,7 @@ const LIMIT = { deadline: 300_000 };
 
 const OURS = {
   forkserver: "Process, 'forkserver'",
+  imports: "Process, 'forkserver', target that imports",
   preloaded: "Process, 'forkserver', target preloaded",
   fork: "Process, 'fork', target of a module",
   local: "Process, 'fork', target a function",
@@ -79,8 +80,20 @@ await topic('start', 'until the first line runs, and until the end', async (repo
     '×',
   );
   report.must("'forkserver', to the first line, median", '<=', 3, ms(median(of(server, 'first'))), 'ms');
-  const fork = ratio(of(OURS.local, 'first'), of(OURS.bare, 'first'));
-  report.must("'fork', to the first line / fork()'s", '<=', 2, fork, '×');
+  for (const [key, what] of [
+    ['first', 'to the first line'],
+    ['whole', 'start + join'],
+  ]) {
+    const imports = ratio(of(OURS.imports, key), of(server, key));
+    report.must(`'forkserver', ${what}, target that imports / one that does not`, '<=', 1.5, imports, '×');
+  }
+  for (const [name, what] of [
+    [OURS.fork, "a module's target"],
+    [OURS.local, 'a function'],
+  ]) {
+    const fork = ratio(of(name, 'first'), of(OURS.bare, 'first'));
+    report.must(`'fork', ${what}, to the first line / fork()'s`, '<=', 2, fork, '×');
+  }
   report.must("'forkserver', start + join, median", '<=', 4, ms(median(of(server, 'whole'))), 'ms');
   report.must("'forkserver', start + join / Python's", '<', 1, python ? ratio(of(server, 'whole'), python) : why, '×');
 });

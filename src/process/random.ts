@@ -69,10 +69,11 @@ export function findAhead(): void {
   const { Buffer } = process.getBuiltinModule('node:buffer');
   const { randomInt } = process.getBuiltinModule('node:crypto');
   const { readUIntBE } = Buffer.prototype;
-  Buffer.prototype.readUIntBE = function (this: Buffer, offset: number, byteLength: number) {
+  const looking = function (this: Buffer, offset: number, byteLength: number): number {
     if (this.length === INTS_AHEAD * 6 && byteLength === 6) ahead = this;
     return Reflect.apply(readUIntBE, this, [offset, byteLength]);
   };
+  if (!Reflect.set(Buffer.prototype, 'readUIntBE', looking)) return; // it is frozen
   try {
     randomInt(2);
   } finally {

@@ -44,8 +44,9 @@ function draw(warmth: string, children: number): Promise<{ printed: Draw[]; stde
         };
       };
       if (warmth === 'Math.random warm') for (let i = 0; i < 70; i++) Math.random();
-      if (warmth === 'everything warm') await draw();
-      if (warmth === 'crypto loaded') require('node:crypto');
+      if (warmth.startsWith('everything warm')) await draw();
+      if (warmth.startsWith('crypto loaded')) require('node:crypto');
+      if (warmth.endsWith('frozen')) Object.freeze(Buffer.prototype);
       for (let i = 0; i < children; i++) {
         const pid = forklock.fork();
         if (pid === 0) {
@@ -67,6 +68,8 @@ describe('the parent, its children and theirs have random numbers of their own',
   test.each([
     ['cold', 5],
     ['crypto loaded', 5],
+    ['crypto loaded, and its buffers frozen', 5],
+    ['everything warm, and its buffers frozen', 5],
     ['Math.random warm', 10],
     ['everything warm', sized(15, 50)],
   ])('%s', TWO_FORMS, async (warmth, children) => {
