@@ -23,8 +23,8 @@ import {
   setAuthkey,
 } from './self.js';
 import { refuseSingleExecutable } from './spawn.js';
-import { checkTarget, load, type Place, placeAt, placeOf, rehearseImport, type Target } from './target.js';
-import { importInFork, WHEN_UNFINISHED } from './unfinished.js';
+import { checkTarget, load, type Place, placeAt, placeOf, type Target } from './target.js';
+import { importInFork, rehearseImport, WHEN_UNFINISHED } from './unfinished.js';
 
 export interface ProcessOptions {
   /** What `run()` calls in the new process. */

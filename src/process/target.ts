@@ -1,5 +1,5 @@
-import { existsSync, statSync } from 'node:fs';
-import { dirname, isAbsolute, join } from 'node:path';
+import { statSync } from 'node:fs';
+import { isAbsolute } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { types } from 'node:util';
 import { outOfRange, TargetError, wrongType } from '../errors.js';
@@ -167,16 +167,6 @@ function exported(namespace: Record<string, unknown>, module: string, name: stri
     // Of a module that a fork has as far as its parent had come.
     throw new TargetError(`${module} had no '${name}' yet when this process was started`, { cause });
   }
-}
-
-let rehearsed = false;
-
-/** In a parent, before it forks a child that imports its target: it may have imported few modules this way, or long ago. */
-export function rehearseImport(): void {
-  if (rehearsed || !PLAIN) return; // import() would still be at it at the fork
-  rehearsed = true;
-  const file = join(dirname(programFile()), 'warm-fork.mjs');
-  if (existsSync(file)) void load({ module: pathToFileURL(file).href, name: 'nothing' }).catch(() => {});
 }
 
 /** Of a target that a user gave. */

@@ -1,7 +1,9 @@
-import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { TargetError } from '../errors.js';
-import { hasLoaders, importModule, moduleRequire } from './target.js';
+import { programFile } from '../home.js';
+import { hasLoaders, importModule, load, moduleRequire } from './target.js';
 
 /** What Node's loader calls a module of V8, as it hangs on the `Module` by which it has been required. */
 interface Wrap {
@@ -29,6 +31,17 @@ export async function importInFork(url: string): Promise<Record<string, unknown>
   } catch (error) {
     throw error === null ? new TargetError(`${url} cannot be imported${WHEN_UNFINISHED}`) : error;
   }
+}
+
+let rehearsed = false;
+
+/** In a parent, before it forks a child that imports its target: it may have imported few modules this way, or long ago. */
+export function rehearseImport(): void {
+  if (rehearsed || hasLoaders) return; // import() would still be at it at the fork
+  rehearsed = true;
+  const file = join(dirname(programFile()), 'warm-fork.mjs');
+  if (!existsSync(file)) return;
+  void load({ module: pathToFileURL(file).href, name: 'nothing' }, importInFork).catch(() => {});
 }
 
 /** Of what `require` is loading. */
