@@ -83,7 +83,17 @@ async function warmUp(setup: Setup): Promise<void> {
   inspect(new Error('x'));
   performance.now(); // its modules are loaded when it is first used
   rehearse();
+  rehearseNames();
   await rehearseProcess('warm', setup);
+}
+
+/** Most modules import packages by their names: how Node finds one, and that it finds none, for which it looks into all folders above. */
+function rehearseNames(): void {
+  for (const name of ['forklock', 'forklock/nothing', '@forklock/nothing']) {
+    try {
+      import.meta.resolve(name);
+    } catch {} // within the files of a bundle there is no package
+  }
 }
 
 async function rehearseProcess(target: string, { client }: Setup): Promise<void> {
