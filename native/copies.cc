@@ -6,11 +6,12 @@
 #include <string>
 #include <vector>
 
+#include "fork/helpers.h"
 #include "robust.h"
 
 // What other copies find: a function, as the visibility of an object is that of its type.
-extern "C" __attribute__((visibility("default"))) const void* forklock_robust_words_1() {
-  static constexpr forklock::RobustWords own = {forklock::hold, forklock::let_go};
+extern "C" __attribute__((visibility("default"))) const void* forklock_first_copy_1() {
+  static constexpr forklock::FirstCopy own = {forklock::hold, forklock::let_go, forklock::choose_park_signal};
   return &own;
 }
 
@@ -32,21 +33,21 @@ std::vector<std::string> libraries() {
   return names;
 }
 
-const RobustWords* of_first_copy() {
+const FirstCopy* find_first_copy() {
   for (const std::string& name : libraries()) {
     void* const library = dlopen(name.c_str(), RTLD_LAZY | RTLD_NOLOAD);
     if (library == nullptr) continue;
-    void* const found = dlsym(library, "forklock_robust_words_1");
+    void* const found = dlsym(library, "forklock_first_copy_1");
     dlclose(library);  // one of the times that it was opened
-    if (found != nullptr) return static_cast<const RobustWords*>(reinterpret_cast<Find>(found)());
+    if (found != nullptr) return static_cast<const FirstCopy*>(reinterpret_cast<Find>(found)());
   }
-  return static_cast<const RobustWords*>(forklock_robust_words_1());
+  return static_cast<const FirstCopy*>(forklock_first_copy_1());
 }
 
 }  // namespace
 
-const RobustWords& robust_words() {
-  static const RobustWords* const first = of_first_copy();
+const FirstCopy& first_copy() {
+  static const FirstCopy* const first = find_first_copy();
   return *first;
 }
 

@@ -170,7 +170,7 @@ int join(Segment* segment) {
       }
       // A slot of another thread of this process is not free, whatever its word says: the entry is in that thread's list.
       if (segment->own[i].load() != 0 || (has_no_names(segment, i) && !names_again)) continue;
-      const int holder = robust_words().hold(alive_word(segment, i));
+      const int holder = first_copy().hold(alive_word(segment, i));
       if (holder < 0) return holder;
       if (holder > 0) {
         fill_slot(segment, i, holder);
@@ -183,7 +183,7 @@ int join(Segment* segment) {
 
 void leave(Segment* segment, uint32_t slot) {
   segment->own[slot].store(0);  // first: the next one who has the slot may be another thread of this process
-  robust_words().let_go(alive_word(segment, slot));
+  first_copy().let_go(alive_word(segment, slot));
   announce(segment, slot);
 }
 

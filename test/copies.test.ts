@@ -88,6 +88,31 @@ describe('two copies of the package in one program', () => {
     ]);
   });
 
+  test('the threads of one keep the other from no fork, whichever forked first', async () => {
+    const { printed, stderr } = await run(async ({ a, b, print }) => {
+      const exitCodes: unknown[] = [];
+      const fork = async (by: Forklock): Promise<void> => {
+        const pid = by.fork();
+        if (pid === 0) process.exit(3);
+        exitCodes.push((await by.waitpidAsync(pid))?.exitCode);
+      };
+      await fork(a);
+      await new a.Semaphore(0).acquireAsync({ timeout: 1 }); // its thread is idle then
+      await fork(b);
+      await new b.Semaphore(0).acquireAsync({ timeout: 1 });
+      const pending = [a, b].map((each) => new each.Semaphore(0).acquireAsync({ timeout: 2_000 }));
+      for (const each of [a, b, b, a]) await fork(each);
+      print([exitCodes, await Promise.all(pending)]);
+    });
+    expect(stderr).toBe('');
+    expect(printed).toEqual([
+      [
+        [3, 3, 3, 3, 3, 3],
+        [false, false],
+      ],
+    ]);
+  });
+
   test('a fork by one, and in its child a fork by the other', async () => {
     const { printed, stderr, code } = await run(({ a, b, print }) => {
       const lock = new a.Lock();

@@ -1,5 +1,6 @@
 #include "helpers.h"
 
+#include "../copies.h"
 #include "leave.h"
 #include "roll.h"
 #include "sleeps.h"
@@ -159,17 +160,23 @@ int go_back(void* thread) {
 // of thread-specific data runs before all that.
 void on_thread_end(void*) { leave_process(); }
 
+bool listen_for_park() {
+  struct sigaction action = {};
+  action.sa_sigaction = on_park;
+  action.sa_flags = SA_SIGINFO | SA_RESTART;
+  sigfillset(&action.sa_mask);
+  return sigaction(park_signal(), &action, nullptr) == 0;
+}
+
 bool find_names() {
   current_isolate = reinterpret_cast<TryGetCurrent>(dlsym(RTLD_DEFAULT, "_ZN2v87Isolate13TryGetCurrentEv"));
   // Stable since glibc 2.35; without them no thread is registered, and none has to be.
   const auto* offset = static_cast<const ptrdiff_t*>(dlsym(RTLD_DEFAULT, "__rseq_offset"));
   const auto* size = static_cast<const unsigned*>(dlsym(RTLD_DEFAULT, "__rseq_size"));
   if (offset != nullptr && size != nullptr) rseq_area = {*offset, *size};
-  struct sigaction action = {};
-  action.sa_sigaction = on_park;
-  action.sa_flags = SA_SIGINFO | SA_RESTART;
-  sigfillset(&action.sa_mask);
-  return sigaction(park_signal(), &action, nullptr) == 0 && pthread_key_create(&end_key, on_thread_end) == 0;
+  // Not those of another copy: what is late for an attempt of one does nothing in one of another.
+  attempt.number.store(static_cast<uint32_t>(reinterpret_cast<uintptr_t>(&attempt)));
+  return listen_for_park() && pthread_key_create(&end_key, on_thread_end) == 0;
 }
 
 // Whether threads block the signal that stops them, by tid.
@@ -215,6 +222,11 @@ bool signal_thread(pid_t tid, uint32_t number, uint32_t index) {
 }  // namespace
 
 int park_signal() {
+  static const int chosen = first_copy().choose_park_signal();
+  return chosen;
+}
+
+int choose_park_signal() {
   static const int chosen = [] {
     for (int signal = SIGRTMAX; signal >= SIGRTMIN; signal--) {
       struct sigaction now;
@@ -266,6 +278,7 @@ int Helpers::park(int patience, std::string* reason) {
     *reason = why_no_helpers_now();
     return -EAGAIN;
   }
+  listen_for_park();  // another copy of the addon may have forked since
   const long start = now_ns();
   const long until = start + static_cast<long>(patience) * 1000000;
   long ask_at = start;
@@ -452,6 +465,7 @@ namespace forklock {
 struct Parked {};
 
 int park_signal() { return 0; }
+int choose_park_signal() { return 0; }
 
 const char* why_no_helpers() { return "threads can be carried over a fork on x86-64 with glibc only"; }
 const char* why_no_helpers_now() { return why_no_helpers(); }

@@ -23,8 +23,9 @@ namespace forklock {
 constexpr char kOwnThread[] = "forklock";
 
 // The real-time signal that stops threads: one that nobody had a handler for when the addon was loaded. Threads that
-// block all signals but are to be stopped leave it open.
+// block all signals but are to be stopped leave it open. All copies of this addon have the same one (copies.h).
 int park_signal();
+int choose_park_signal();
 
 // Why threads cannot be continued on this machine at all (architecture, libc, kernel); null when they can.
 const char* why_no_helpers();

@@ -6,6 +6,7 @@
 
 namespace forklock {
 
-int park_signal() { return SIGRTMAX; }
+int choose_park_signal() { return SIGRTMAX; }
+int park_signal() { return choose_park_signal(); }
 
 }  // namespace forklock
