@@ -68,6 +68,7 @@ struct Parked {
   char name[16] = {};
   // Written when all are known to be asleep.
   void* roll = nullptr;
+  bool has_loop = false;
   // Written in the child before the thread is continued.
   bool continued = false;
 
@@ -155,10 +156,14 @@ int go_back(void* thread) {
   return 0;
 }
 
-// Node ends its helper threads only when it takes the platform down on the way out. glibc must not see one of them end:
-// its fork has counted them out (one thread left: exit(0); no thread attached to its malloc arena: abort). A destructor
-// of thread-specific data runs before all that.
-void on_thread_end(void*) { leave_process(); }
+// glibc must not see one of them end: its fork has counted them out (one thread left: exit(0); no thread attached to its malloc
+// arena: abort). A destructor of thread-specific data runs before all that. Node ends its helper threads only when it takes the
+// platform down on the way out. But a thread with a loop of its own may be that of a `timeout` of node:vm, which ends with
+// the call: then the kernel ends it, and tells who joins it.
+void on_thread_end(void* thread) {
+  if (static_cast<Parked*>(thread)->has_loop) syscall(SYS_exit, 0);
+  leave_process();
+}
 
 bool listen_for_park() {
   struct sigaction action = {};
@@ -310,6 +315,7 @@ int Helpers::look(bool* all_asleep) {
     std::unique_ptr<Parked> thread = make_record();
     thread->tid = tid;
     if (read_sleep(tid, &thread->sleep)) thread->role = role_of(thread->sleep);
+    thread->has_loop = is_poll(thread->sleep);
     *all_asleep = *all_asleep && thread->role != Role::kBusy;
     threads_.push_back(std::move(thread));
   }

@@ -73,10 +73,13 @@ int can_read_sleeps() {
   return read_line(own_tid(), "syscall", line, sizeof line) ? 0 : -errno;
 }
 
+bool is_poll(const Sleep& s) {
+  return s.number == SYS_epoll_wait || s.number == SYS_epoll_pwait || s.number == SYS_epoll_pwait2;
+}
+
 Role role_of(const Sleep& s) {
+  if (is_poll(s)) return Role::kContinue;
   switch (s.number) {
-    case SYS_epoll_wait: case SYS_epoll_pwait: case SYS_epoll_pwait2:
-      return Role::kContinue;
     case SYS_futex:
       // glibc waits on condition variables and semaphores with FUTEX_WAIT_BITSET; FUTEX_WAIT is a mutex, whose holder
       // is about to wake it. libuv's pool waits on a condition variable in static data, V8's helpers on ones in the

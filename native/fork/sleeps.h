@@ -29,6 +29,9 @@ bool read_sleep(pid_t tid, Sleep* sleep);
 // Whether this kernel tells it at all: 0 or -errno.
 int can_read_sleeps();
 
+// Whether it is in the loop of libuv, or another one by epoll.
+bool is_poll(const Sleep& sleep);
+
 Role role_of(const Sleep& sleep);
 
 // Whether it waits on memory that processes share, and not for another thread of this one.

@@ -1,3 +1,4 @@
+import { constants } from 'node:os';
 import { afterForkInChild } from '../after-fork.js';
 import { EMFILE } from '../errno.js';
 import { checked, ForkUnsafeError, ProcessError, SystemError, wrongType } from '../errors.js';
@@ -8,7 +9,7 @@ import { argumentsToFork } from './command.js';
 import { blockUntil, isReadable, keepWatch, nap, unwatch, watch } from './descriptors.js';
 import { environment } from './environment.js';
 import { killChild } from './kill-child.js';
-import { closeAll, type Header, type Incoming, type Message, post, take, takeText } from './message.js';
+import { closeAll, discard, type Header, type Incoming, type Message, post, take, takeText } from './message.js';
 import { AS_SERVER, GREETING, type Greeting } from './program.js';
 import { self } from './self.js';
 import { startProgram } from './spawn.js';
@@ -102,8 +103,8 @@ class ForkServer {
   readonly #withdrawn = new Set<number>();
   readonly #standing = native().standing();
   readonly #born = performance.now();
-  /** Of the start that is under way. */
-  #ticket: Ticket | undefined;
+  /** The start that is under way, or has been cut off: a `timeout` of node:vm ends JavaScript without its finally blocks. */
+  #under: { id: number; message: Message; ticket: Ticket; around?: Surroundings } | undefined;
   #lastId = 0;
   #keeps = 0;
   #retired = false;
@@ -134,7 +135,10 @@ class ForkServer {
     }
     living.add(this);
     for (const fd of this.descriptors()) {
-      const failed = watch(fd, false, () => this.listen());
+      const failed = watch(fd, false, () => {
+        this.abandon();
+        this.listen();
+      });
       if (failed === 0) continue;
       this.#die();
       checked(failed, 'watching the fork server');
@@ -148,21 +152,39 @@ class ForkServer {
 
   /** Undefined: it has died, or is stopped, and there is no such process. */
   start(message: Message, header: Header): ServedChild | undefined {
+    const id = ++this.#lastId;
     const ticket = new Ticket();
-    let around: Surroundings | undefined;
+    this.#under = { id, message, ticket };
     try {
-      around = new Surroundings();
-      const id = ++this.#lastId;
+      const around = new Surroundings();
+      this.#under.around = around;
       const descriptors = [message.payload, ...around.descriptors, ...message.segments, ticket.descriptor];
-      this.#ticket = ticket;
       if (this.#ask({ id, daemon: header.daemon }, descriptors)) return this.#answered(id, message);
       this.retire();
       return this.#rescue(id, message, ticket);
     } finally {
-      this.#ticket = undefined;
+      const { around } = this.#under;
+      this.#under = undefined; // first: from here on it is known, or has not been started
       around?.close();
       ticket.close();
     }
+  }
+
+  /** After a start that was cut off: nobody would ever know of that process. */
+  abandon(): void {
+    if (!this.#under) return;
+    const { id, message, ticket, around } = this.#under;
+    this.#under = undefined;
+    const holder = ticket.withdraw();
+    if (holder) {
+      native().pidfdSignal(holder.pidfd, constants.signals.SIGKILL);
+      native().closeDescriptor(holder.pidfd);
+    }
+    closeAll(this.#answers.get(id)?.descriptors ?? []);
+    if (!this.#answers.delete(id)) this.#withdrawn.add(id);
+    around?.close();
+    ticket.close();
+    discard(message, false);
   }
 
   /** A child that was forked by this server before it died, or was stopped, and that it could not tell about. */
@@ -282,8 +304,8 @@ class ForkServer {
         return take(this.#socket);
       } catch (error) {
         if (!(error instanceof SystemError) || error.errno !== EMFILE) throw error;
-        if (!this.#ticket) return takeText(this.#socket); // nobody waits for it
-        this.#ticket.close(); // with the answer nobody asks for it any more
+        if (!this.#under) return takeText(this.#socket); // nobody waits for it
+        this.#under.ticket.close(); // with the answer nobody asks for it any more
         nap(); // another thread may have been faster
       }
     }
@@ -374,7 +396,10 @@ const NO_SERVER =
   'what was started as the fork server has ended without becoming one: process.execPath is no node, or a module that node loads first ended it or failed: see what it prints';
 
 function running(): ForkServer {
-  for (const each of living) if (each !== server) each.listen(); // whoever has ended is reaped
+  for (const each of living) {
+    each.abandon();
+    if (each !== server) each.listen(); // whoever has ended is reaped
+  }
   if (server?.isFit) return server;
   server?.retire();
   server = undefined;

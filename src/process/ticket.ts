@@ -43,14 +43,16 @@ export class Ticket {
   }
 
   close(): void {
-    if (this.#open) native().closeDescriptor(this.#ours);
+    const open = this.#open;
     this.#open = false;
+    if (open) native().closeDescriptor(this.#ours);
     this.#closeTheirs();
   }
 
   #closeTheirs(): void {
-    if (this.#theirsOpen) native().closeDescriptor(this.descriptor);
+    const open = this.#theirsOpen;
     this.#theirsOpen = false;
+    if (open) native().closeDescriptor(this.descriptor);
   }
 }
 
