@@ -235,6 +235,13 @@ void announce_child(int pidfd) {
   close(fd);
 }
 
+void announce_orphan() {
+  if (getpid() == 1 || getppid() != 1) return;
+  const int pidfd = open_pidfd(getpid());
+  announce_child(pidfd);
+  if (pidfd >= 0) close(pidfd);
+}
+
 void forget_orphans() {
   // Another thread may have held the lock: then nobody can say what the list is, and its descriptors stay.
   if (orphans->mutex.try_lock()) {

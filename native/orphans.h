@@ -18,6 +18,9 @@ void listen_for_orphans();
 // Elsewhere: tells that process of a child that was just made here.
 void announce_child(int pidfd);
 
+// In a fresh node that this package has started: tells of itself, where its maker has ended, which may have been before it could.
+void announce_orphan();
+
 // In the child of a fork: all of this was the parent's.
 void forget_orphans();
 

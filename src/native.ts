@@ -115,6 +115,8 @@ export interface Native {
   dieWith(pidfd: number): number;
   /** This process gets it when the thread that made it ends, also while it is stopped; 0: no signal. */
   signalAtEndOfParent(signal: number): number;
+  /** In a process whose maker has ended: the first process of a container, which has adopted it, is told to reap it. */
+  announceOrphan(): void;
   /** 1: a child of this process, stopped by a signal. */
   isStopped(pidfd: number): number;
   isOpen(descriptor: number): number;

@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "../dispositions.h"
+#include "../orphans.h"
 #include "../process.h"
 #include "../socket.h"
 #include "../standing.h"
@@ -188,6 +189,11 @@ Value SignalAtEndOfParent(const CallbackInfo& info) {  // signal
   return give(info, signal_at_end_of_parent(number(info, 0)));
 }
 
+Value AnnounceOrphan(const CallbackInfo& info) {
+  announce_orphan();
+  return info.Env().Undefined();
+}
+
 Value IsStopped(const CallbackInfo& info) {  // pidfd of a child -> 1 or 0
   return give(info, is_stopped(number(info, 0)));
 }
@@ -236,6 +242,7 @@ void export_processes(Exports* exports) {
   exports->add("unwatch", Unwatch);
   exports->add("dieWith", DieWith);
   exports->add("signalAtEndOfParent", SignalAtEndOfParent);
+  exports->add("announceOrphan", AnnounceOrphan);
   exports->add("isStopped", IsStopped);
   exports->add("isOpen", IsOpen);
   exports->add("openWorkingDirectory", OpenWorkingDirectory);

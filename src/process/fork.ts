@@ -67,8 +67,9 @@ export function callFork(descriptors: readonly number[], listening: boolean): Fo
  * - **The parent's** are the timers and immediates that keep a process alive, connections, pending calls, watchers,
  *   workers, child processes and the IPC channel: in the child nothing of them is called, nor keeps it alive. Sockets
  *   that listen go on in both, and what `keep` names. Descriptors are shared with their positions in the files.
- * - **Locks** that the parent holds stay the parent's; so do its pending waits. The child holds nothing and can release
- *   nothing of it, and forklock's objects are the same ones in both.
+ * - **Locks** that the parent holds stay the parent's; so do its pending waits. The child holds nothing, so what only an owner
+ *   may release (an RLock, a side of an RWLock) it cannot release; a Lock, as any process may, it can. forklock's objects are
+ *   the same ones in both.
  * - **Put right in the child**: `process.pid`, `Math.random`, what `node:crypto` has made ahead.
  * - **The end of the child**: it leaves by `_exit(2)`, after its `'exit'` handlers. The parent's event loop reaps it, and
  *   its status is kept for one `waitpid` or `waitpidAsync`; while the loop is blocked it is a zombie. It does not keep the

@@ -2,6 +2,7 @@
 import { checked } from '../errors.js';
 import { native } from '../native.js';
 import { beSpawned } from './bootstrap.js';
+import { isReadable } from './descriptors.js';
 import { beServer } from './forkserver-main.js';
 import { type Incoming, post, take } from './message.js';
 import { AS_PROCESS, AS_SERVER, begin, GREETING, type Greeting, leave, PARENT, SOCKET } from './program.js';
@@ -12,6 +13,7 @@ const role = roles[process.argv[2]!];
 if (!begin() || !role) leave('this program is part of forklock, which starts it when it needs it');
 native(); // if it cannot be loaded, that is what is said
 const orders = takeOrders();
+if (isReadable(PARENT)) native().announceOrphan(); // its maker may have ended before it could tell of it
 setImmediate(role!, orders); // when this module is there, as what it imports may ask for it
 
 function takeOrders(): Incoming {

@@ -23,6 +23,7 @@ const CASES: [string, unknown][] = [
   ['killedSpares', -9],
   ['ofOthers', [0, 1, 2, 3, 4]],
   ['strayDescriptors', 0],
+  ['makerThatIsGone', 'SIGKILL'],
 ];
 
 test.runIf(canUnshare).each(CASES)(

@@ -6,6 +6,8 @@ import { fileURLToPath } from 'node:url';
 import { isMainThread, Worker } from 'node:worker_threads';
 import { Event, fork, Process, parentProcess } from 'forklock';
 
+import { compile } from './compile.mjs';
+
 const me = fileURLToPath(import.meta.url);
 const print = (value) => writeSync(1, `${JSON.stringify(value)}\n`);
 const ended = (child) => new Promise((resolve) => child.on('exit', (code, signal) => resolve(signal ?? code)));
@@ -128,6 +130,12 @@ const cases = {
     await p.joinAsync();
     process.kill(server, 'SIGKILL');
     return p.exitCode;
+  },
+  // Before it has told of the fork server that it has made.
+  makerThatIsGone: () => {
+    const gone = compile('gone.so', 'test/programs', ['gone.cc'], ['-shared', '-fPIC']);
+    const env = { ...process.env, LD_PRELOAD: gone };
+    return ended(forkNode(me, ['ends'], { env, silent: true }));
   },
   // Whoever likes may send to the socket: what is no process, or more of them than one.
   strayDescriptors: async () => {
