@@ -92,9 +92,11 @@ function isBundled(): boolean {
 export function bundled(missing: string): ForklockError {
   return new ForklockError(
     'ERR_FORKLOCK_BUNDLED',
-    `forklock was put into a bundle, ${places()[0] ?? 'which has no file'}, and from there its ${missing} was not found. It has ` +
-      "to be external (external: ['forklock'] in the options of esbuild, rollup, webpack) and installed, or its folder has to be " +
-      'copied beside the bundle, as forklock/',
+    `forklock was put into a bundle, ${places()[0] ?? 'which has no file'}, and from there its ${missing} was not found. ${
+      isSingleExecutable()
+        ? 'Its folder has to be copied beside the executable, as forklock/'
+        : "It has to be external (external: ['forklock'] in the options of esbuild, rollup, webpack) and installed, or its folder has to be copied beside the bundle, as forklock/"
+    }`,
   );
 }
 

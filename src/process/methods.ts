@@ -1,4 +1,5 @@
 import { outOfRange, ProcessError, wrongType } from '../errors.js';
+import { isSingleExecutable } from '../home.js';
 import { checkBoolean, checkObject } from '../options.js';
 import { process } from '../thread.js';
 import { whyNoStart } from './why-no-fork.js';
@@ -47,6 +48,7 @@ export function setStartMethod(method: StartMethod, options: { force?: boolean |
 /** The start methods that can work here, the default first. */
 export function getAllStartMethods(): StartMethod[] {
   const methods: StartMethod[] = noServer === undefined ? ['forkserver', 'spawn'] : ['spawn'];
+  if (isSingleExecutable()) methods.length = 0;
   if (whyNoStart() === undefined) methods.push('fork');
   return methods;
 }
