@@ -498,4 +498,52 @@ FACT(only_caller, "fork(2) takes the calling thread alone into the child") {
   EXPECT_EQ(WEXITSTATUS(end_of(child)), 5);
 }
 
+FACT(roll, "glibc tells debuggers where its list of threads goes through a thread's record, and fork(2) takes all threads but its own off") {
+  struct Link {
+    Link *next, *prev;
+  };
+  struct Field {
+    uint32_t bits, elements, offset;
+  };
+  const auto offset_of = [](const char* name) {
+    const auto* field = static_cast<const Field*>(dlsym(RTLD_DEFAULT, name));
+    EXPECT(field != nullptr);
+    return field->offset;
+  };
+  EXPECT_EQ(offset_of("_thread_db_list_t_next"), offsetof(Link, next));
+  EXPECT_EQ(offset_of("_thread_db_list_t_prev"), offsetof(Link, prev));
+  const size_t links = offset_of("_thread_db_pthread_list");
+  static std::atomic<unsigned long> records[2];
+  for (auto& record : records) {
+    std::thread([&record] {
+      record.store(thread_pointer());
+      for (;;) pause();
+    }).detach();
+    UNTIL(record.load() != 0);
+  }
+  const auto link_of = [links](unsigned long record) { return reinterpret_cast<Link*>(record + links); };
+  // How many links there are on the way from one thread to itself; -1: the other one is not on it.
+  const auto length = [&] {
+    const Link* own = link_of(records[0].load());
+    const Link* other = link_of(records[1].load());
+    int n = 1;
+    bool met = false;
+    for (const Link* at = own->next; at != own; at = at->next, n++) {
+      if (at->prev->next != at || n > 1000) return -2;
+      met = met || at == other;
+    }
+    return met ? n : -1;
+  };
+  EXPECT_EQ(length(), 3);  // both, and the head; the main thread is on a list of its own
+  const unsigned long own = thread_pointer();
+  const pid_t child = in_child([&] {
+    // What was on the list is on that of stacks to be used again: this thread is on none of both.
+    for (const Link* at = link_of(records[0].load())->next; at != link_of(records[0].load()); at = at->next) {
+      if (at == link_of(own)) _exit(6);
+    }
+    _exit(5);
+  });
+  EXPECT_EQ(WEXITSTATUS(end_of(child)), 5);
+}
+
 #endif

@@ -1,6 +1,7 @@
 // What starting programs and speaking with them takes: native/process.cc and native/socket.cc.
 #include <fcntl.h>
 #include <spawn.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
@@ -39,7 +40,7 @@ void send_with(int socket, char byte, int descriptor = -1) {
 }
 
 // The descriptor that came with the next message, or -1.
-int receive(int socket, char* bytes, size_t room, ssize_t* got) {
+int receive(int socket, char* bytes, size_t room, ssize_t* got, int flags = 0, bool* cut = nullptr) {
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
   iovec part = {bytes, room};
   msghdr message = {};
@@ -47,7 +48,8 @@ int receive(int socket, char* bytes, size_t room, ssize_t* got) {
   message.msg_iovlen = 1;
   message.msg_control = control;
   message.msg_controllen = sizeof control;
-  *got = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+  *got = recvmsg(socket, &message, MSG_CMSG_CLOEXEC | flags);
+  if (cut != nullptr) *cut = (message.msg_flags & MSG_CTRUNC) != 0;
   const cmsghdr* head = CMSG_FIRSTHDR(&message);
   int descriptor = -1;
   if (head != nullptr && head->cmsg_type == SCM_RIGHTS) memcpy(&descriptor, CMSG_DATA(head), sizeof descriptor);
@@ -94,6 +96,42 @@ FACT(apart, "a SEQPACKET socket keeps messages apart, and a descriptor comes wit
   EXPECT_EQ(fcntl(received, F_GETFD), FD_CLOEXEC);
   EXPECT_EQ(write(received, "x", 1), 1);
   EXPECT_EQ(read(ends[0], bytes, 1), 1);
+}
+
+FACT(look, "MSG_PEEK gives copies of a message's descriptors, and says MSG_CTRUNC when they do not fit; it is there as before") {
+  Pair pair;
+  int ends[2];
+  EXPECT_EQ(pipe2(ends, O_CLOEXEC), 0);
+  send_with(pair.ends[0], 'a', ends[1]);
+  close(ends[1]);
+  ssize_t got = 0;
+  bool cut = false;
+  char byte = 0;
+  int copies[2];
+  for (int& copy : copies) {
+    byte = 0;
+    copy = receive(pair.ends[1], &byte, 1, &got, MSG_PEEK, &cut);
+    EXPECT_EQ(got, 1);
+    EXPECT_EQ(byte, 'a');
+    EXPECT(!cut);
+    EXPECT(copy >= 0);
+  }
+  EXPECT(copies[0] != copies[1]);
+  rlimit before = {};
+  EXPECT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit full = {static_cast<rlim_t>(copies[1]) + 1, before.rlim_max};
+  EXPECT_EQ(setrlimit(RLIMIT_NOFILE, &full), 0);
+  while (dup(0) >= 0) continue;
+  EXPECT_EQ(receive(pair.ends[1], &byte, 1, &got, MSG_PEEK, &cut), -1);
+  EXPECT_EQ(got, 1);
+  EXPECT(cut);
+  EXPECT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+  // Without room for descriptors it is taken, and what it carried is closed: of the pipe there are the copies alone.
+  EXPECT_EQ(recv(pair.ends[1], &byte, 1, 0), 1);
+  EXPECT_EQ(write(copies[0], "x", 1), 1);
+  EXPECT_EQ(read(ends[0], &byte, 1), 1);
+  for (const int copy : copies) close(copy);
+  EXPECT_EQ(read(ends[0], &byte, 1), 0);
 }
 
 FACT(peer_ends, "a message that was sent is still received after its sender was killed, and then the end of the stream") {

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -287,4 +288,48 @@ FACT(mask_of_thread, "a new thread begins with the signal mask of the one that m
   const unsigned long long mask = strtoull(line + 8, nullptr, 16);
   EXPECT_EQ(mask >> (SIGUSR1 - 1) & 1, 1);
   EXPECT_EQ(mask >> (SIGRTMAX - 1) & 1, 0);
+}
+
+FACT(stopped_by_pidfd, "waitid on a pidfd tells that a child is stopped, again and again with WNOWAIT, and its end comes all the same") {
+  const pid_t child = start_pausing();
+  const int fd = open_pidfd(child);
+  const auto is_stopped = [&] {
+    siginfo_t info;
+    info.si_pid = 0;
+    EXPECT_EQ(waitid(kPidfd, static_cast<id_t>(fd), &info, WSTOPPED | WNOHANG | WNOWAIT), 0);
+    return info.si_pid != 0;
+  };
+  EXPECT(!is_stopped());
+  EXPECT_EQ(kill(child, SIGSTOP), 0);
+  UNTIL(is_stopped());
+  EXPECT(is_stopped());
+  EXPECT(!is_readable(fd));
+  EXPECT_EQ(kill(child, SIGCONT), 0);
+  UNTIL(!is_stopped());
+  EXPECT_EQ(kill(child, SIGSTOP), 0);
+  UNTIL(is_stopped());
+  EXPECT_EQ(kill(child, SIGKILL), 0);
+  EXPECT(is_readable(fd, 10000));
+  EXPECT_EQ(WTERMSIG(end_of(child)), SIGKILL);
+}
+
+FACT(goes_on_at_end_of_parent, "SIGCONT as the signal at the end of its parent lets a stopped process go on") {
+  Shared* s = shared<Shared>();
+  const pid_t parent = in_child([=] {
+    const pid_t child = fork();
+    if (child == 0) {
+      prctl(PR_SET_PDEATHSIG, SIGCONT);
+      s->value = getpid();
+      raise(SIGSTOP);
+      s->step = 2;
+      _exit(0);
+    }
+    int status = 0;
+    if (waitpid(child, &status, WUNTRACED) != child || !WIFSTOPPED(status)) _exit(1);
+    s->step = 1;
+    for (;;) pause();
+  });
+  UNTIL(s->step.load() == 1);
+  kill_and_reap(parent);
+  UNTIL(s->step.load() == 2);
 }
