@@ -13,7 +13,7 @@ import {
   type WaitOptions,
 } from '../options.js';
 import { waitAsync } from '../wait/async.js';
-import { spinUntilFree } from '../wait/spin.js';
+import { spinToTake } from '../wait/spin.js';
 import { waitSync } from '../wait/sync.js';
 import {
   freeDead,
@@ -114,7 +114,7 @@ export abstract class OwnedLock extends Lockable {
   protected takeSync(timeout: number): boolean {
     const { m, at } = this.cell;
     const o = ownedAt(at);
-    if (timeout > 0 && spinUntilFree(m, o.word) && tryTake(m, o.word)) return true;
+    if (timeout > 0 && spinToTake(m, o.word, -1, false, tryTake)) return true;
     const take = new Take(m, o, PATIENT, this.#steals());
     return waitSync(this.cell, take, timeout) && this.#taken(take);
   }

@@ -15,7 +15,7 @@ import {
   type WaitOptions,
 } from '../options.js';
 import { waitAsync } from '../wait/async.js';
-import { spinUntilSome } from '../wait/spin.js';
+import { spinToTake } from '../wait/spin.js';
 import { waitSync } from '../wait/sync.js';
 import { type Count, givePermits, MAX_PERMITS, permits, TakePermit, tryTakePermit } from './core/counting.js';
 import { IMPATIENT, PATIENT } from './core/owned.js';
@@ -100,7 +100,7 @@ export class Semaphore extends Lockable {
 
   #acquireSlowly(timeout: number): boolean {
     const { m, at } = this.cell;
-    if (timeout > 0 && !this.#recover && spinUntilSome(m, at + COUNT, MAX_PERMITS) && tryTakePermit(m, at + COUNT)) {
+    if (timeout > 0 && !this.#recover && spinToTake(m, at + COUNT, MAX_PERMITS, true, tryTakePermit)) {
       return true;
     }
     return waitSync(this.cell, this.#wait(PATIENT), timeout);
