@@ -130,7 +130,7 @@ enough('the end of a holder of many locks is told at once, when', () => {
         let free = 0;
         for (let i = 0; i < n; i++) {
           const lock = new Lock({ name: `${prefix}-${i}` });
-          if (lock.tryAcquire()) free++;
+          if (lock.acquire(30_000)) free++;
           lock.release();
           lock.close();
           Lock.unlink(`${prefix}-${i}`);
@@ -160,7 +160,8 @@ enough('the end of a holder of many locks is told at once, when', () => {
         const told = [0, Math.floor(n / 2), n - 1].map((i) => locks[i]!.acquireAsync({ timeout: 30_000 }));
         ready.value = 1;
         print(await Promise.all(told));
-        print(locks.filter((lock) => lock.ownerDied || (lock.tryAcquire() && lock.ownerDied)).length);
+        // The kernel goes through the locks of one thread after the other: some may still be on their way.
+        print(locks.filter((lock) => lock.ownerDied || (lock.acquire(30_000) && lock.ownerDied)).length);
       },
       [MANY],
       { deadline },
