@@ -4,10 +4,10 @@
 export default {
   input: {
     forklock: 'dist/index.js',
-    program: 'dist/process/main.js',
-    warm: 'dist/process/warm.js',
-    'warm-spare': 'dist/process/warm-spare.js',
-    'warm-fork': 'dist/process/warm-fork.js',
+    program: 'dist/process/boot/main.js',
+    warm: 'dist/process/boot/server/warm.js',
+    'warm-spare': 'dist/process/boot/server/warm-spare.js',
+    'warm-fork': 'dist/process/fork/warm-fork.js',
   },
   platform: 'node',
   external: ['forklock'], // itself, in the modules that are loaded as a user's

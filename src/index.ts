@@ -1,7 +1,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 
-import { offerCopy } from './process/copies.js';
-import { refuseToRunInstead } from './process/program.js';
+import { offerCopy } from './process/boot/process/copies.js';
+import { refuseToRunInstead } from './process/self/program.js';
 
 export { RawArray, SharedArray, SharedArray as Array } from './data/array.js';
 export { SharedMemory, type SharedMemoryOptions } from './data/shared-memory.js';
@@ -23,18 +23,18 @@ export {
 } from './errors.js';
 export type { Handle } from './memory/handle.js';
 export type { NameOptions, WaitOptions } from './options.js';
-export { type ForkHooks, registerAtFork } from './process/at-fork.js';
+export { type ExitStatus, type WaitpidOptions, waitpid, waitpidAsync } from './process/child/waitpid.js';
 export { activeChildren } from './process/children.js';
 export { type Context, getContext } from './process/context.js';
-export { type ForkOptions, fork } from './process/fork.js';
-export { setForkserverPreload } from './process/forkserver-client.js';
-export { cpuCount, getpid, getppid } from './process/ids.js';
-export { _exit } from './process/leave.js';
+export { type ForkHooks, registerAtFork } from './process/fork/at-fork.js';
+export { type ForkOptions, fork } from './process/fork/fork.js';
+export { _exit } from './process/fork/leave.js';
 export { getAllStartMethods, getStartMethod, type StartMethod, setStartMethod } from './process/methods.js';
-export { type ParentProcess, parentProcess } from './process/parent.js';
 export { currentProcess, Process, type ProcessOptions } from './process/process.js';
-export type { Target } from './process/target.js';
-export { type ExitStatus, type WaitpidOptions, waitpid, waitpidAsync } from './process/waitpid.js';
+export { cpuCount, getpid, getppid } from './process/self/ids.js';
+export { type ParentProcess, parentProcess } from './process/self/parent.js';
+export { setForkserverPreload } from './process/server/client.js';
+export type { Target } from './process/target/target.js';
 export { Barrier, type BarrierOptions } from './sync/barrier.js';
 export { Condition } from './sync/condition.js';
 export { Event } from './sync/event.js';

@@ -36,7 +36,7 @@ interface Thread {
   exits: Set<() => void>;
   /** Calls these and the members: one listener for all, as Node warns of a leak at the eleventh. */
   atExit(): void;
-  /** What this process is; see process/self.ts. */
+  /** What this process is; see process/self/self.ts. */
   self?: unknown;
   /** While the module of a target, or one to preload, is imported: its name. */
   importing?: string | undefined;

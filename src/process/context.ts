@@ -1,7 +1,7 @@
 import { activeChildren } from './children.js';
 import { checkMethod, getAllStartMethods, getStartMethod, type StartMethod } from './methods.js';
-import { type ParentProcess, parentProcess } from './parent.js';
 import { currentProcess, declareOurs, Process } from './process.js';
+import { type ParentProcess, parentProcess } from './self/parent.js';
 
 class SpawnProcess extends Process {
   static override readonly startMethod = 'spawn';

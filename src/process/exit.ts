@@ -1,9 +1,9 @@
 import { onExit } from '../after-fork.js';
 import { SystemError } from '../errors.js';
 import { process } from '../thread.js';
+import { nap } from './child/descriptors.js';
 import { children } from './children.js';
-import { nap } from './descriptors.js';
-import { endServers } from './forkserver-client.js';
+import { endServers } from './server/client.js';
 
 /** How long daemons may take to end by themselves when their parent ends, in ms. */
 const GRACE = 100;

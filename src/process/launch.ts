@@ -1,15 +1,15 @@
 import { checked, ForkUnsafeError } from '../errors.js';
 import { native } from '../native.js';
 import { process } from '../thread.js';
-import type { Child } from './child.js';
-import { ownFile } from './copies.js';
-import { environment } from './environment.js';
-import { serveChild } from './forkserver-client.js';
-import { mainModule } from './main-module.js';
-import { type Body, discard, type Header, type Message, pack } from './message.js';
+import { ownFile } from './boot/process/copies.js';
+import type { Child } from './child/child.js';
 import { giveUpServer, type StartMethod, serverGivenUp } from './methods.js';
-import { self } from './self.js';
-import { spawnChild } from './spawn.js';
+import { environment } from './node/environment.js';
+import { self } from './self/self.js';
+import { serveChild } from './server/client.js';
+import { type Body, discard, type Header, type Message, pack } from './start/message.js';
+import { spawnChild } from './start/spawn.js';
+import { mainModule } from './target/main-module.js';
 
 /** What a new process is told of the object that it is; the rest of its header it has from this process. */
 export type Role = Pick<Header, 'name' | 'identity' | 'daemon' | 'authkey' | 'target' | 'class'>;

@@ -2,7 +2,7 @@ import { outOfRange, ProcessError, wrongType } from '../errors.js';
 import { isSingleExecutable } from '../home.js';
 import { checkBoolean, checkObject } from '../options.js';
 import { process } from '../thread.js';
-import { whyNoStart } from './why-no-fork.js';
+import { whyNoStart } from './fork/why-no-fork.js';
 
 /**
  * How a `Process` comes to be: `'spawn'` starts a fresh node; `'forkserver'` forks a clean template that has been

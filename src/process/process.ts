@@ -4,14 +4,12 @@ import { afterForkInChild } from '../after-fork.js';
 import { ClosedError, ProcessError, wrongType } from '../errors.js';
 import { native } from '../native.js';
 import { checkBoolean, checkObject, checkTimeout, checkWaitOptions, type WaitOptions } from '../options.js';
-import { type Child, OwnChild } from './child.js';
+import { type Child, OwnChild } from './child/child.js';
 import { activeChildren, children } from './children.js';
 import { endDaemonsAtExit } from './exit.js';
-import { forkInto } from './fork-into.js';
+import { forkInto } from './fork/fork-into.js';
 import { launch, type Role } from './launch.js';
-import type { Body, Header } from './message.js';
 import { getStartMethod, type StartMethod } from './methods.js';
-import { closeStdin, endWithParent, importing, runHere } from './run.js';
 import {
   becomeSelf,
   countAnew,
@@ -21,10 +19,12 @@ import {
   refuseWhileImporting,
   self,
   setAuthkey,
-} from './self.js';
-import { refuseSingleExecutable } from './spawn.js';
-import { checkTarget, load, type Place, placeAt, placeOf, type Target } from './target.js';
-import { importInFork, rehearseImport, WHEN_UNFINISHED } from './unfinished.js';
+} from './self/self.js';
+import type { Body, Header } from './start/message.js';
+import { closeStdin, endWithParent, importing, runHere } from './start/run.js';
+import { refuseSingleExecutable } from './start/spawn.js';
+import { checkTarget, load, type Place, placeAt, placeOf, type Target } from './target/target.js';
+import { importInFork, rehearseImport, WHEN_UNFINISHED } from './target/unfinished.js';
 
 export interface ProcessOptions {
   /** What `run()` calls in the new process. */

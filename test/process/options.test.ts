@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { inheritedArguments, startingEnvironment } from '../../src/process/command.js';
+import { inheritedArguments, startingEnvironment } from '../../src/process/start/command.js';
 import { startGroup } from '../support/group.js';
 
 const scratch = mkdtempSync(join(tmpdir(), 'forklock-options-'));

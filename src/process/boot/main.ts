@@ -1,0 +1,28 @@
+// The program that a node of forklock runs: a fork server, or a process of start method 'spawn'.
+import { checked } from '../../errors.js';
+import { native } from '../../native.js';
+import { isReadable } from '../child/descriptors.js';
+import { AS_PROCESS, AS_SERVER, begin, GREETING, type Greeting, leave, PARENT, SOCKET } from '../self/program.js';
+import { type Incoming, post, take } from '../start/message.js';
+import { beSpawned } from './process/bootstrap.js';
+import { beServer } from './server/main.js';
+
+const roles: Record<string, (orders: Incoming) => void> = { [AS_PROCESS]: beSpawned, [AS_SERVER]: beServer };
+
+const role = roles[process.argv[2]!];
+if (!begin() || !role) leave('this program is part of forklock, which starts it when it needs it');
+native(); // if it cannot be loaded, that is what is said
+const orders = takeOrders();
+if (isReadable(PARENT)) native().announceOrphan(); // its maker may have ended before it could tell of it
+setImmediate(role!, orders); // when this module is there, as what it imports may ask for it
+
+function takeOrders(): Incoming {
+  try {
+    checked(native().adopt(SOCKET), 'taking a socket');
+    checked(native().adopt(PARENT), 'taking a pidfd');
+    const message = take(SOCKET);
+    post(SOCKET, { ...GREETING }, [], 0);
+    if ((message?.head as Greeting | undefined)?.forklock === GREETING.forklock) return message!;
+  } catch {} // there is no such socket
+  return leave(`this is the program of version ${GREETING.forklock}, and it has found no orders of that version`);
+}
