@@ -9,7 +9,6 @@ import { Lock } from '../sync/lock.js';
 import { RLock } from '../sync/rlock.js';
 import { ReadSide, RWLock, type Side, WriteSide } from '../sync/rwlock.js';
 import { BoundedSemaphore, Semaphore } from '../sync/semaphore.js';
-import type { Openings } from './openings.js';
 
 /** A forklock object that a message can carry. */
 export type Carried =
@@ -27,12 +26,20 @@ export type Carried =
   | RawArray
   | SharedMemory;
 
+/** The locks of one message that are parts of other objects in it. */
+export interface Parts {
+  /** A lock that comes by itself. Two wrappers of one lock stay two. */
+  itself<T extends Lock | RLock | RWLock>(lock: T): T;
+  /** A lock that comes as a part of another object. */
+  asPart<T extends Lock | RLock | RWLock>(lock: T): T;
+}
+
 /** How the objects of a class go into a message and come out of it. */
 export interface Kind<T extends Carried = Carried> {
   type: abstract new (...args: never[]) => T;
   /** What leads to the object. Options of an object are in its memory, but for what belongs to the wrapper. */
   handle(object: T): Handle;
-  open(handle: string, openings: Openings, options: WrapperOptions): T;
+  open(handle: string, parts: Parts, options: WrapperOptions): T;
 }
 
 /** What belongs to the wrapper and can be carried. */
@@ -49,7 +56,7 @@ function part<T extends Lock | RLock | RWLock>(type: Kind<T>['type'] & Opener<T>
   return {
     type,
     handle: (object) => (object as T).handle,
-    open: (handle, openings) => openings.itself(type.from(handle)),
+    open: (handle, parts) => parts.itself(type.from(handle)),
   };
 }
 
@@ -58,9 +65,9 @@ function locked<T extends Condition | Value | SharedArray>(type: Kind<T>['type']
   return {
     type,
     handle: (object) => (object as T).handle,
-    open(handle, openings) {
+    open(handle, parts) {
       const object = type.from(handle);
-      (object as { lock: Lock | RLock }).lock = openings.asPart(object.lock);
+      (object as { lock: Lock | RLock }).lock = parts.asPart(object.lock);
       return object;
     },
   };
@@ -70,14 +77,14 @@ function side(type: Kind<Side>['type'], which: 'read' | 'write'): Kind {
   return {
     type,
     handle: (object) => (object as Side).cell.handle,
-    open: (handle, openings) => openings.asPart(RWLock.from(handle))[which],
+    open: (handle, parts) => parts.asPart(RWLock.from(handle))[which],
   };
 }
 
 const barrier: Kind = {
   type: Barrier,
   handle: (object) => (object as Barrier).handle,
-  open: (handle, _openings, options) => Barrier.from(handle, options),
+  open: (handle, _parts, options) => Barrier.from(handle, options),
 };
 
 /** Their places are what says the class in a message: new ones go to the end. */

@@ -2,7 +2,7 @@ import type { SharedObject } from '../memory/shared-object.js';
 import type { Lock } from '../sync/lock.js';
 import type { RLock } from '../sync/rlock.js';
 import type { RWLock } from '../sync/rwlock.js';
-import { type Carried, KINDS, type WrapperOptions } from './kinds.js';
+import { type Carried, KINDS, type Parts, type WrapperOptions } from './kinds.js';
 
 const placeOf = ({ cell }: SharedObject): string => `${cell.segment.index}/${cell.index}`;
 
@@ -10,7 +10,7 @@ const placeOf = ({ cell }: SharedObject): string => `${cell.segment.index}/${cel
  * The forklock objects that one message opens. Where a message has a lock and a condition of that lock, `condition.lock`
  * is the lock here too, whichever comes first; the same goes for the sides of an RWLock.
  */
-export class Openings {
+export class Openings implements Parts {
   readonly objects = new Set<object>();
   readonly #parts = new Map<string, Lock | RLock | RWLock>();
   /** Parts that have not come by themselves yet. */
@@ -23,7 +23,6 @@ export class Openings {
     return object;
   }
 
-  /** A lock that comes by itself. Two wrappers of one lock stay two. */
   itself<T extends Lock | RLock | RWLock>(lock: T): T {
     const place = placeOf(lock);
     const known = this.#parts.get(place);
@@ -33,7 +32,6 @@ export class Openings {
     return known as T;
   }
 
-  /** A lock that comes as a part of another object. */
   asPart<T extends Lock | RLock | RWLock>(lock: T): T {
     const place = placeOf(lock);
     const known = this.#parts.get(place);
