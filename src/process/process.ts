@@ -23,7 +23,8 @@ import {
 import type { Body, Header } from './start/message.js';
 import { closeStdin, endWithParent, importing, runHere } from './start/run.js';
 import { refuseSingleExecutable } from './start/spawn.js';
-import { checkTarget, load, type Place, placeAt, placeOf, type Target } from './target/target.js';
+import type { Place } from './target/place.js';
+import { checkTarget, load, placeAt, placeOf, type Target } from './target/target.js';
 import { importInFork, rehearseImport, WHEN_UNFINISHED } from './target/unfinished.js';
 
 export interface ProcessOptions {

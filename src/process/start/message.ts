@@ -9,7 +9,7 @@ import { native } from '../../native.js';
 import { process } from '../../thread.js';
 import type { Retained } from '../child/child.js';
 import { nap } from '../child/descriptors.js';
-import type { Place } from '../target/target.js';
+import type { Place } from '../target/place.js';
 
 /** What a new process is told before it opens anything. */
 export interface Header {

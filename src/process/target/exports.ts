@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { Located } from './locate.js';
-import type { Place } from './target.js';
+import type { Place } from './place.js';
 
 /** Under which name a module exports a value that was written in it. A string: why it does not. */
 export function exportsOf(value: object & { name: string }, located: Located): Place | string {

@@ -8,18 +8,12 @@ import { whyNoStart } from '../fork/why-no-fork.js';
 import { exportsOf } from './exports.js';
 import { locate } from './locate.js';
 import { mainModule } from './main-module.js';
+import type { Place } from './place.js';
 import { resolve } from './resolve.js';
 
 /** A function, or where a module exports one: `[import.meta.url, 'work']`. */
 // biome-ignore lint/suspicious/noExplicitAny: any function can be a target
 export type Target = ((...args: any[]) => unknown) | readonly [module: string | URL, name: string];
-
-/** A value that a module exports. */
-export interface Place {
-  /** What `import()` takes. */
-  module: string;
-  name: string;
-}
 
 /** What can be done, here. `isLocated`: where it was written is known. */
 function advice(what: string, isLocated: boolean): string {

@@ -8,7 +8,8 @@ import { type Incoming, Received } from '../../start/message.js';
 import { endWithError, endWithParent, importing, runHere } from '../../start/run.js';
 import { redeem } from '../../start/ticket.js';
 import { becomeOfProgram } from '../../target/main-module.js';
-import { load, type Place } from '../../target/target.js';
+import type { Place } from '../../target/place.js';
+import { load } from '../../target/target.js';
 import { copyIn } from './copies.js';
 
 /** The program of a spawned process. */
