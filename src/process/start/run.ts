@@ -5,7 +5,6 @@ import { checked, SystemError } from '../../errors.js';
 import { native } from '../../native.js';
 import { process } from '../../thread.js';
 import { isReadable } from '../child/descriptors.js';
-import type { Process } from '../process.js';
 import { NEVER_RAN } from '../self/program.js';
 import { type Parent, self } from '../self/self.js';
 
@@ -84,8 +83,13 @@ export async function importing<T>(imported: () => Promise<T>, because = ''): Pr
   }
 }
 
+/** A process, as far as it runs. */
+export interface Runnable {
+  run(): unknown;
+}
+
 /** Runs the target in the child. The process ends when that is done and nothing else keeps its event loop alive. */
-export async function runHere(instance: Process): Promise<void> {
+export async function runHere(instance: Runnable): Promise<void> {
   const unsettled = (): void => {
     if (isImporting) return;
     process.stderr.write(`Process ${self().name}: nothing can settle the promise of its target any more\n`);
