@@ -10,6 +10,7 @@ import { endDaemonsAtExit } from './exit.js';
 import { forkInto } from './fork/fork-into.js';
 import { launch, type Role } from './launch.js';
 import { getStartMethod, type StartMethod } from './methods.js';
+import { becomeCurrent, current } from './self/current.js';
 import {
   becomeSelf,
   countAnew,
@@ -367,19 +368,13 @@ function isOurs(Class: typeof Process): boolean {
   return ours.has(Class);
 }
 
-let current: { of: unknown; process: Process } | undefined;
-
-/** @internal */
-export function becomeCurrent(process: Process | undefined): void {
-  current = process && { of: self(), process };
-}
-
 /** This process. In a program's main process it is called `MainProcess`. */
 export function currentProcess(): Process {
-  const me = self();
-  // Another copy of the package may have made this process, since then.
-  if (current?.of !== me) becomeCurrent(revive(Process, me, undefined, { args: [], kwargs: undefined, own: {} }));
-  return current!.process;
+  const known = current();
+  if (known instanceof Process) return known;
+  const made = revive(Process, self(), undefined, { args: [], kwargs: undefined, own: {} });
+  becomeCurrent(made);
+  return made;
 }
 
 function checkName(name: unknown): string {

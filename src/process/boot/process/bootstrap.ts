@@ -1,7 +1,8 @@
 import { native } from '../../../native.js';
 import { ALONE, runsAlone } from '../../fork/why-no-fork.js';
 import { setEnvironment } from '../../node/environment.js';
-import { becomeCurrent, type Process } from '../../process.js';
+import type { Process } from '../../process.js';
+import { becomeCurrent } from '../../self/current.js';
 import { PARENT, SOCKET } from '../../self/program.js';
 import { becomeSelf, becomeServer, whileImporting } from '../../self/self.js';
 import { type Incoming, Received } from '../../start/message.js';

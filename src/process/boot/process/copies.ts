@@ -1,5 +1,6 @@
 import { fileOfScript } from '../../../home.js';
-import { becomeCurrent, Process, revive } from '../../process.js';
+import { Process, revive } from '../../process.js';
+import { becomeCurrent } from '../../self/current.js';
 import { isProgram } from '../../self/program.js';
 import { type Body, type Header, type Opening, opening } from '../../start/message.js';
 import type { Target } from '../../target/target.js';

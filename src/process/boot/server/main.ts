@@ -11,7 +11,7 @@ import { native } from '../../../native.js';
 import { rehearse } from '../../fork/rehearse.js';
 import { environment } from '../../node/environment.js';
 import { collectGarbage, makeRoom } from '../../node/garbage.js';
-import { becomeCurrent } from '../../process.js';
+import { becomeCurrent } from '../../self/current.js';
 import { PARENT } from '../../self/program.js';
 import { becomeSelf, becomeServer, whileImporting } from '../../self/self.js';
 import type { Setup } from '../../server/client.js';
