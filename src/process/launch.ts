@@ -1,10 +1,10 @@
 import { checked, ForkUnsafeError } from '../errors.js';
 import { native } from '../native.js';
 import { process } from '../thread.js';
-import { ownFile } from './boot/process/copies.js';
 import type { Child } from './child/child.js';
 import { giveUpServer, type StartMethod, serverGivenUp } from './methods.js';
 import { environment } from './node/environment.js';
+import { ownFile } from './self/own-file.js';
 import { self } from './self/self.js';
 import { serveChild } from './server/client.js';
 import { type Body, discard, type Header, type Message, pack } from './start/message.js';

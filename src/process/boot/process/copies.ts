@@ -1,6 +1,6 @@
-import { fileOfScript } from '../../../home.js';
 import { Process, revive } from '../../process.js';
 import { becomeCurrent } from '../../self/current.js';
+import { ownFile } from '../../self/own-file.js';
 import { isProgram } from '../../self/program.js';
 import { type Body, type Header, type Opening, opening } from '../../start/message.js';
 import type { Target } from '../../target/target.js';
@@ -22,14 +22,6 @@ const own: Copy = {
 
 /** On the process, which all copies have in common. */
 const KEY = Symbol.for('forklock.copies');
-
-let known: { file: string | undefined } | undefined;
-
-/** Which copy this is: that in a bundle is another one than that of our program. */
-export function ownFile(): string | undefined {
-  known ??= { file: fileOfScript() };
-  return known.file;
-}
 
 /** A bundle has been imported, in a process of forklock, for a function in it. */
 export function offerCopy(): void {
