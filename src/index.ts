@@ -24,13 +24,12 @@ export {
 export type { Handle } from './memory/handle.js';
 export type { NameOptions, WaitOptions } from './options.js';
 export { type ExitStatus, type WaitpidOptions, waitpid, waitpidAsync } from './process/child/waitpid.js';
-export { activeChildren } from './process/children.js';
 export { type Context, getContext } from './process/context.js';
 export { type ForkHooks, registerAtFork } from './process/fork/at-fork.js';
 export { type ForkOptions, fork } from './process/fork/fork.js';
 export { _exit } from './process/fork/leave.js';
 export { getAllStartMethods, getStartMethod, type StartMethod, setStartMethod } from './process/methods.js';
-export { currentProcess, Process, type ProcessOptions } from './process/process.js';
+export { activeChildren, currentProcess, Process, type ProcessOptions } from './process/process.js';
 export { cpuCount, getpid, getppid } from './process/self/ids.js';
 export { type ParentProcess, parentProcess } from './process/self/parent.js';
 export { setForkserverPreload } from './process/server/client.js';

@@ -1,6 +1,5 @@
-import { activeChildren } from './children.js';
 import { checkMethod, getAllStartMethods, getStartMethod, type StartMethod } from './methods.js';
-import { currentProcess, declareOurs, Process } from './process.js';
+import { activeChildren, currentProcess, declareOurs, Process } from './process.js';
 import { type ParentProcess, parentProcess } from './self/parent.js';
 
 class SpawnProcess extends Process {

@@ -5,8 +5,7 @@ import { ClosedError, ProcessError, wrongType } from '../errors.js';
 import { native } from '../native.js';
 import { checkBoolean, checkObject, checkTimeout, checkWaitOptions, type WaitOptions } from '../options.js';
 import { type Child, OwnChild } from './child/child.js';
-import { activeChildren, children } from './children.js';
-import { endDaemonsAtExit } from './exit.js';
+import { atEndOfProcess, endChildren } from './exit.js';
 import { forkInto } from './fork/fork-into.js';
 import { launch, type Role } from './launch.js';
 import { getStartMethod, type StartMethod } from './methods.js';
@@ -41,6 +40,10 @@ export interface ProcessOptions {
 }
 
 type State = 'initial' | 'started' | 'stopped' | 'closed';
+
+/** The processes that this thread has started and whose end nobody has seen yet. */
+const children = new Set<Process>();
+const endAllChildren = (): void => endChildren(children);
 
 // The child of a fork has its parent's objects, but none of its children.
 afterForkInChild((rehearsing) => {
@@ -170,7 +173,7 @@ export class Process {
       this.#state = 'stopped';
     });
     if (!this.#daemon) child.keep();
-    endDaemonsAtExit();
+    atEndOfProcess(endAllChildren);
   }
 
   #launch(method: StartMethod): Child {
@@ -354,6 +357,12 @@ export class Process {
     const state = this.#state === 'current' ? 'started' : this.#state;
     return `${title} ${inspect({ name, pid, state, exitCode, daemon: this.#daemon }, options)}`;
   }
+}
+
+/** The processes that this thread has started and that have not ended. Reaps those that have. */
+export function activeChildren(): Process[] {
+  for (const child of [...children]) child.isAlive();
+  return [...children];
 }
 
 /** Classes whose instances are no more than what is carried anyway. */
