@@ -4,28 +4,17 @@ import { afterForkInChild } from '../after-fork.js';
 import { ClosedError, ProcessError, wrongType } from '../errors.js';
 import { native } from '../native.js';
 import { checkBoolean, checkObject, checkTimeout, checkWaitOptions, type WaitOptions } from '../options.js';
-import { type Child, OwnChild } from './child/child.js';
+import type { Child } from './child/child.js';
 import { atEndOfProcess, endChildren } from './exit.js';
-import { forkInto } from './fork/fork-into.js';
-import { launch, type Role } from './launch.js';
 import { getStartMethod, type StartMethod } from './methods.js';
 import { becomeCurrent, current } from './self/current.js';
-import {
-  becomeSelf,
-  countAnew,
-  nextIdentity,
-  pidfdOfSelf,
-  refuseTooDeep,
-  refuseWhileImporting,
-  self,
-  setAuthkey,
-} from './self/self.js';
+import { nextIdentity, refuseTooDeep, refuseWhileImporting, self, setAuthkey } from './self/self.js';
 import type { Body, Header } from './start/message.js';
-import { closeStdin, endWithParent, importing, runHere } from './start/run.js';
-import { refuseSingleExecutable } from './start/spawn.js';
+import { importing } from './start/run.js';
+import { type Role, starters } from './starters.js';
 import type { Place } from './target/place.js';
-import { checkTarget, load, placeAt, placeOf, type Target } from './target/target.js';
-import { importInFork, rehearseImport, WHEN_UNFINISHED } from './target/unfinished.js';
+import { checkTarget, load, placeAt, type Target } from './target/target.js';
+import { importInFork, WHEN_UNFINISHED } from './target/unfinished.js';
 
 export interface ProcessOptions {
   /** What `run()` calls in the new process. */
@@ -81,7 +70,7 @@ export let revive: (
  */
 export class Process {
   #target: Target | undefined;
-  /** Where the target is, as the parent has found it. */
+  /** In a fork: where the target is, as the parent has found it. */
   #place: Place | undefined;
   #args: readonly unknown[];
   #kwargs: Record<string, unknown> | undefined;
@@ -161,7 +150,7 @@ export class Process {
     refuseTooDeep(this.#title, this.#identity);
     activeChildren(); // reaps
     const method = (this.constructor as typeof Process).startMethod ?? getStartMethod();
-    const child = this.#launch(method);
+    const child = starters[method].start(this.#role(), { args: this.#args, kwargs: this.#kwargs });
     this.#child = child;
     this.#state = 'started';
     this.#target = undefined;
@@ -176,41 +165,21 @@ export class Process {
     atEndOfProcess(endAllChildren);
   }
 
-  #launch(method: StartMethod): Child {
-    if (method === 'fork') return this.#fork();
-    refuseSingleExecutable(); // first, as there no function is of a module that a file has
-    return launch(method, this.#role(), { args: this.#args, kwargs: this.#kwargs, own: { ...(this as object) } });
-  }
-
-  #fork(): OwnChild {
-    const parent = { pid: native().getpid(), name: self().name, pidfd: pidfdOfSelf() };
-    const begin = (): void => {
-      this.#state = 'current';
-      this.#creator = native().getpid();
-      becomeSelf({ name: this.#name, identity: this.#identity, daemon: this.#daemon, authkey: this.#authkey, parent });
-      countAnew();
-      becomeCurrent(this);
-      closeStdin();
-      if (this.#daemon) endWithParent(parent, true);
-    };
-    if (Array.isArray(this.#target)) {
-      this.#place = placeAt(this.#target);
-      rehearseImport();
-    }
-    const { pid, pidfd } = forkInto(begin, () => void runHere(this));
-    return new OwnChild(pid, pidfd, []);
-  }
-
   #role(): Role {
-    const target = this.#target;
     const Class = this.constructor as typeof Process;
     return {
       name: this.#name,
       identity: this.#identity,
       daemon: this.#daemon,
       authkey: this.#authkey,
-      target: target && (typeof target === 'function' ? placeOf(target, 'the target') : placeAt(target)),
-      class: isOurs(Class) ? undefined : placeOf(Class, 'the class'),
+      target: this.#target,
+      Class: isOurs(Class) ? undefined : Class,
+      object: this,
+      begin: (place) => {
+        this.#state = 'current';
+        this.#creator = native().getpid();
+        this.#place = place;
+      },
     };
   }
 
