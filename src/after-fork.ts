@@ -1,7 +1,7 @@
 import { hearOfExit, join, type Member, members } from './thread.js';
 
-/** `rehearsing`: it is not called in a child, and does nothing; see process/fork/rehearse.ts. */
-type Callback = (rehearsing: boolean) => void;
+/** `dryRun`: it is not called in a child, and does nothing; see process/fork/rehearse.ts. */
+type Callback = (dryRun: boolean) => void;
 
 /** What modules do in the child of a fork, before anything else runs there, to forget what was the parent's. */
 const callbacks: Callback[] = [];
@@ -42,8 +42,8 @@ const member: Member = {
 join(member);
 
 /** In the child of a fork that this instance has made. */
-export function runAfterFork(rehearsing: boolean): void {
-  if (rehearsing) {
+export function runAfterFork(dryRun: boolean): void {
+  if (dryRun) {
     for (const callback of callbacks) callback(true);
     return;
   }

@@ -189,8 +189,8 @@ function notLoaded(file: string, cause: Error): string {
 let loaded: Native | undefined;
 
 // The first thing that is done: another copy of the package, whose addon knows nothing of this one, may have forked.
-afterForkInChild((rehearsing) => {
-  if (!rehearsing && loaded) checked(loaded.startAnew(), 'registering with shared memory');
+afterForkInChild((dryRun) => {
+  if (!dryRun && loaded) checked(loaded.startAnew(), 'registering with shared memory');
 });
 
 /** Loads at the first use, so that importing the package costs nothing and works on every platform. */

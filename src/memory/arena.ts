@@ -100,8 +100,8 @@ function rehearse(): void {
 }
 
 // The parent waits for this in fork(), so that it frees nothing that the child has yet to mark as used.
-afterForkInChild((rehearsing) => {
-  if (rehearsing) {
+afterForkInChild((dryRun) => {
+  if (dryRun) {
     rehearse();
     return;
   }

@@ -97,8 +97,8 @@ export interface LocalState {
 const open = new Map<number, Segment>();
 
 // The addon has registered the child in the place of its parent, so that it owns nothing of what the parent does.
-afterForkInChild((rehearsing) => {
-  if (rehearsing) return;
+afterForkInChild((dryRun) => {
+  if (dryRun) return;
   for (const segment of open.values()) {
     if (segment.words.me !== 0) segment.register();
     for (const local of segment.locals.values()) local.afterFork?.();

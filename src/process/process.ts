@@ -35,8 +35,8 @@ const children = new Set<Process>();
 const endAllChildren = (): void => endChildren(children);
 
 // The child of a fork has its parent's objects, but none of its children.
-afterForkInChild((rehearsing) => {
-  if (rehearsing) return;
+afterForkInChild((dryRun) => {
+  if (dryRun) return;
   for (const process of children) forget(process);
   children.clear();
 });

@@ -16,8 +16,8 @@ export const LONGEST_TIMER = 0x7fffffff;
 const waits = new Set<PendingWait>();
 
 // The parent's waits are the parent's: their promises stay as they are in the child, and none of them takes anything.
-afterForkInChild((rehearsing) => {
-  if (rehearsing) return;
+afterForkInChild((dryRun) => {
+  if (dryRun) return;
   const forgotten = [...waits];
   waits.clear();
   for (const wait of forgotten) wait.forget();

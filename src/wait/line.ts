@@ -23,8 +23,8 @@ const lines = new Map<number, Line>();
 
 const keyOf = (segment: number, word: number): number => segment * 2 ** 32 + word;
 
-afterForkInChild((rehearsing) => {
-  if (!rehearsing) lines.clear(); // who stands in them is the parent's
+afterForkInChild((dryRun) => {
+  if (!dryRun) lines.clear(); // who stands in them is the parent's
 });
 
 /**

@@ -15,8 +15,8 @@ const asleep = new Map<number, Sleep>();
 let lastId = 0;
 let listening = false;
 
-afterForkInChild((rehearsing) => {
-  if (rehearsing) return;
+afterForkInChild((dryRun) => {
+  if (dryRun) return;
   alike.clear();
   asleep.clear();
 });

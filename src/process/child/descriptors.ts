@@ -12,8 +12,8 @@ const callbacks = new Map<number, () => void>();
 let listening = false;
 
 // The child of a fork has the parent's watches; what they watch is the parent's business.
-afterForkInChild((rehearsing) => {
-  if (rehearsing) return;
+afterForkInChild((dryRun) => {
+  if (dryRun) return;
   for (const fd of [...callbacks.keys()]) unwatch(fd);
 });
 

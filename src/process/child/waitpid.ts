@@ -26,8 +26,8 @@ const forked = new Map<number, OwnChild>();
 let ended = new Set<number>();
 
 // A forked child has its parent's children as siblings.
-afterForkInChild((rehearsing) => {
-  if (rehearsing) return;
+afterForkInChild((dryRun) => {
+  if (dryRun) return;
   for (const child of forked.values()) child.close();
   forked.clear();
   ended = new Set();

@@ -22,8 +22,8 @@ function putRight(of: NodeJS.Process): void {
 }
 
 // Whichever instance of the package has forked: what there is one of in each context, where `process` may be a copy.
-afterForkInChild((rehearsing) => {
-  if (rehearsing) return;
+afterForkInChild((dryRun) => {
+  if (dryRun) return;
   renewMath(Math);
   const copy = globalThis.process as NodeJS.Process | undefined;
   if (copy && copy !== process) putRight(copy);
@@ -34,22 +34,22 @@ let leaves = false;
 
 export interface Becoming {
   /** This is not a child, and nothing changes. */
-  rehearsing?: boolean;
+  dryRun?: boolean;
   /** What the parent has made of the end of its process is forgotten. */
   anew?: boolean;
 }
 
 /** Everything that a fork leaves wrong in JavaScript. */
-export function becomeChild({ rehearsing = false, anew = false }: Becoming = {}): void {
-  if (!rehearsing) {
+export function becomeChild({ dryRun = false, anew = false }: Becoming = {}): void {
+  if (!dryRun) {
     putRight(process);
     if (!leaves || anew) leaveAtTheEnd();
     leaves = true;
     renewCrypto();
     if (native().leftOutput()) dropBuffered();
   }
-  if (rehearsing || native().leftRequests()) silenceRequests(rehearsing);
-  runAfterFork(rehearsing);
+  if (dryRun || native().leftRequests()) silenceRequests(dryRun);
+  runAfterFork(dryRun);
 }
 
 /**

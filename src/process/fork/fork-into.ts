@@ -46,16 +46,16 @@ function afterParent(body: () => void): void {
   });
 }
 
-/** In the child: lets go of all that is the parent's, and calls `begin`. `rehearsing`: this is not a child, and nothing changes. */
-function becomeAnother(begin: () => void, immediate: Immediate | undefined, rehearsing = false): void {
-  dropHooks(rehearsing ? standIn() : undefined);
-  if (!rehearsing) forgetCallers(); // before the child has an end of its own, which an uncaught exception would begin
-  becomeChild({ anew: true, rehearsing });
+/** In the child: lets go of all that is the parent's, and calls `begin`. `dryRun`: this is not a child, and nothing changes. */
+function becomeAnother(begin: () => void, immediate: Immediate | undefined, dryRun = false): void {
+  dropHooks(dryRun ? standIn() : undefined);
+  if (!dryRun) forgetCallers(); // before the child has an end of its own, which an uncaught exception would begin
+  becomeChild({ anew: true, dryRun });
   if (immediate) leaveImmediate(immediate);
-  silenceParent(rehearsing);
-  endAtRest(rehearsing);
+  silenceParent(dryRun);
+  endAtRest(dryRun);
   begin();
-  if (!rehearsing) runHooksInChild();
+  if (!dryRun) runHooksInChild();
 }
 
 let rehearsed = false;

@@ -5,13 +5,13 @@ import { endAtRest } from './rest.js';
 import { silenceLater } from './silence.js';
 import { runsAlone } from './why-no-fork.js';
 
-/** In a child that goes on with the code that forked. `rehearsing`: this is not a child, and nothing changes. */
-export function goOnAsChild(rehearsing = false): void {
+/** In a child that goes on with the code that forked. `dryRun`: this is not a child, and nothing changes. */
+export function goOnAsChild(dryRun = false): void {
   setUpChild(() => {
-    becomeChild({ rehearsing });
-    const silenced = silenceLater(rehearsing);
-    if ((silenced || runsAlone()) && !rehearsing) endAtRest();
-    if (rehearsing) return;
+    becomeChild({ dryRun });
+    const silenced = silenceLater(dryRun);
+    if ((silenced || runsAlone()) && !dryRun) endAtRest();
+    if (dryRun) return;
     runHooksInChild();
     native().childIsReady();
   });

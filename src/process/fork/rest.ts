@@ -9,9 +9,9 @@ import { runsAlone } from './why-no-fork.js';
  * Ends the process when nothing of its own keeps the event loop alive, in children where Node's own look at the loop
  * would not: it counts what was the parent's. As in Node, tasks of V8 that are under way are waited for (a compilation of
  * WebAssembly keeps no loop alive), and `beforeExit` may start something new, and then comes again when that has ended.
- * `rehearsing`: it is only looked once, where too much is active for an end.
+ * `dryRun`: it is only looked once, where too much is active for an end.
  */
-export function endAtRest(rehearsing = false): void {
+export function endAtRest(dryRun = false): void {
   // Without helper threads nobody would do the tasks, and Node would wait for ever.
   const nobodyHelps = runsAlone();
   let waited = nobodyHelps;
@@ -38,6 +38,6 @@ export function endAtRest(rehearsing = false): void {
       });
     }
   };
-  if (rehearsing) look(Number.POSITIVE_INFINITY);
+  if (dryRun) look(Number.POSITIVE_INFINITY);
   else checked(native().onRest(look), 'watching the event loop');
 }

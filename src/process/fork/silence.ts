@@ -24,8 +24,8 @@ function active(...types: string[]): number {
 }
 
 /** Calls in libuv's pool that have ended, but whose callbacks come after the one that forks. */
-export function silenceRequests(rehearsing: boolean): void {
-  if (rehearsing) return;
+export function silenceRequests(dryRun: boolean): void {
+  if (dryRun) return;
   const { _getActiveRequests } = process as unknown as { _getActiveRequests?(): { oncomplete?: unknown }[] };
   for (const request of _getActiveRequests?.() ?? []) {
     // Writes of connections never end here; those to standard output do, and the next one waits for them.
@@ -114,13 +114,13 @@ const hooks = {
  * Keeps what the parent has scheduled from being done here too. There is no way to list it, so each is disarmed in the
  * `before` hook of its one and last call (`node:async_hooks`): `which` says of which ones.
  */
-function disarm(which: (resource: Callback) => boolean, rehearsing = false): void {
+function disarm(which: (resource: Callback) => boolean, dryRun = false): void {
   if (boundary === 0) {
     const hook = createHook(hooks);
-    if (rehearsing) rehearseHooks(hook);
+    if (dryRun) rehearseHooks(hook);
     else hook.enable();
   } // else it is a child's child, which has it already
-  if (rehearsing) return;
+  if (dryRun) return;
   boundary = new AsyncResource('forklock.fork').asyncId();
   isMeant = which;
   own.clear();
@@ -146,9 +146,9 @@ function isOfOutput({ args }: Callback): boolean {
 }
 
 /** In a child that shall not go on with anything that its parent was doing: timers, immediates and ticks do nothing. */
-export function silenceParent(rehearsing = false): void {
-  disarm((resource) => !isOfOutput(resource), rehearsing);
-  if (rehearsing) isOfOutput({});
+export function silenceParent(dryRun = false): void {
+  disarm((resource) => !isOfOutput(resource), dryRun);
+  if (dryRun) isOfOutput({});
 }
 
 /**
@@ -156,8 +156,8 @@ export function silenceParent(rehearsing = false): void {
  * as timers have it over fork(2). Timers that do not are housekeeping, and go on in both. Ticks and microtasks are part of
  * the turn in which `fork()` was called. Returns whether there is anything to silence.
  */
-export function silenceLater(rehearsing = false): boolean {
-  if (active('Timeout', 'Immediate') === 0 || rehearsing) return false; // hooks of the program would hear of a rehearsal
+export function silenceLater(dryRun = false): boolean {
+  if (active('Timeout', 'Immediate') === 0 || dryRun) return false; // hooks of the program would hear of a rehearsal
   disarm((resource) => typeof resource._onImmediate === 'function' || (resource as NodeJS.Timeout).hasRef?.() === true);
   return true;
 }

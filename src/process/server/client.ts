@@ -355,8 +355,8 @@ const living = new Set<ForkServer>();
 let preload: string[] = [];
 
 // The server watches its client, which the child of a fork is not: it gets a server of its own when it needs one.
-afterForkInChild((rehearsing) => {
-  if (rehearsing) return;
+afterForkInChild((dryRun) => {
+  if (dryRun) return;
   for (const each of living) each.forget();
   living.clear();
   server = undefined;
