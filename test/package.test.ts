@@ -210,23 +210,4 @@ describe('the package', () => {
       }`);
     expect(printed).toBe('true 12 true');
   });
-
-  test('has folders that import only from the folders below them', () => {
-    const order =
-      'index.ts process channel data sync wait memory native.ts after-fork.ts thread.ts options.ts home.ts errors.ts errno.ts version.ts'.split(
-        ' ',
-      );
-    const layer = (path: string): number => order.indexOf(path.split('/')[0]!);
-    const all = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' });
-    const files = all.filter((path) => path.endsWith('.ts') && !path.startsWith('demo'));
-    expect(files.length).toBeGreaterThan(30);
-    for (const file of files) {
-      expect(layer(file), file).toBeGreaterThanOrEqual(0);
-      const source = readFileSync(join(root, 'src', file), 'utf8');
-      for (const [, from] of source.matchAll(/from '(\.[^']+)'/g)) {
-        const target = join(file, '..', from!).replace(/\.js$/, '.ts');
-        expect(layer(target), `${file} imports ${target}`).toBeGreaterThanOrEqual(layer(file));
-      }
-    }
-  });
 });
