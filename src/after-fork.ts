@@ -1,6 +1,6 @@
 import { hearOfExit, join, type Member, members } from './thread.js';
 
-/** `dryRun`: it is not called in a child, and does nothing; see process/fork/rehearse.ts. */
+/** `dryRun`: it is not called in a child, and does nothing; see process/fork/precompile.ts. */
 type Callback = (dryRun: boolean) => void;
 
 /** What modules do in the child of a fork, before anything else runs there, to forget what was the parent's. */

@@ -89,7 +89,7 @@ afterForkInParent(() => {
 });
 
 /** Marks one cell and takes that back, which has compiled what each child does with all. */
-function rehearse(): void {
+function precompile(): void {
   for (const arena of arenas) {
     for (const cell of arena.taken()) {
       use(arena.segment, cell);
@@ -102,7 +102,7 @@ function rehearse(): void {
 // The parent waits for this in fork(), so that it frees nothing that the child has yet to mark as used.
 afterForkInChild((dryRun) => {
   if (dryRun) {
-    rehearse();
+    precompile();
     return;
   }
   for (const arena of arenas) {

@@ -55,7 +55,7 @@ export function dropHooks(of = node): void {
   if ('finalization' in of) of.finalization = undefined; // Node makes another one when it is asked for it
 }
 
-/** For a rehearsal: an object with what `process` has of Node. */
+/** For a dry run: an object with what `process` has of Node. */
 export function standIn(): Hooked {
   class Stand extends EventEmitter {
     hasUncaughtExceptionCaptureCallback = (): boolean => false;

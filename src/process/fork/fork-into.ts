@@ -58,12 +58,12 @@ function becomeAnother(begin: () => void, immediate: Immediate | undefined, dryR
   if (!dryRun) runHooksInChild();
 }
 
-let rehearsed = false;
+let precompiled = false;
 
-/** As `rehearse()`: what only children of this kind call. */
-function rehearseInto(): void {
-  if (rehearsed) return;
-  rehearsed = true;
+/** As `precompile()`: what only children of this kind call. */
+function precompileInto(): void {
+  if (precompiled) return;
+  precompiled = true;
   // Twice: a regular expression is compiled when it is used a second time.
   try {
     for (let i = 0; i < 2; i++) becomeAnother(nothing, undefined, true);
@@ -85,7 +85,7 @@ export function forkInto(begin: () => void, body: () => void): Forked {
     );
   }
   const immediate = runningImmediate();
-  rehearseInto();
+  precompileInto();
   const forked = callFork([], false);
   if (forked.pid > 0) return forked;
   return setUpChild(() => {

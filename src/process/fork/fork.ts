@@ -7,8 +7,8 @@ import { checkPidfds } from '../child/pidfd.js';
 import { adoptForked } from '../child/waitpid.js';
 import { beginRound } from './at-fork.js';
 import { goOnAsChild } from './go-on.js';
+import { precompile } from './precompile.js';
 import { findAhead } from './random.js';
-import { rehearse } from './rehearse.js';
 import { runsAlone, whyNoFork } from './why-no-fork.js';
 
 export interface ForkOptions {
@@ -43,7 +43,7 @@ export function callFork(descriptors: readonly number[], listening: boolean): Fo
   const reason = whyNoFork();
   if (reason !== undefined) throw new ForkUnsafeError(reason);
   checkPidfds();
-  rehearse();
+  precompile();
   findAhead();
   const hooks = beginRound();
   let pid = -1;

@@ -117,7 +117,7 @@ const hooks = {
 function disarm(which: (resource: Callback) => boolean, dryRun = false): void {
   if (boundary === 0) {
     const hook = createHook(hooks);
-    if (dryRun) rehearseHooks(hook);
+    if (dryRun) precompileHooks(hook);
     else hook.enable();
   } // else it is a child's child, which has it already
   if (dryRun) return;
@@ -126,11 +126,11 @@ function disarm(which: (resource: Callback) => boolean, dryRun = false): void {
   own.clear();
 }
 
-/** See rehearse.ts: what of Node is loaded, and called, once hooks are enabled. */
-function rehearseHooks(hook: AsyncHook): void {
+/** See precompile.ts: what of Node is loaded, and called, once hooks are enabled. */
+function precompileHooks(hook: AsyncHook): void {
   try {
     hook.enable(); // no resource is older than the first one: nothing is disarmed
-    new AsyncResource('forklock.rehearsal').runInAsyncScope(nothing);
+    new AsyncResource('forklock.precompile').runInAsyncScope(nothing);
     new Promise(nothing);
     clearImmediate(setImmediate(nothing));
   } finally {
@@ -157,7 +157,7 @@ export function silenceParent(dryRun = false): void {
  * the turn in which `fork()` was called. Returns whether there is anything to silence.
  */
 export function silenceLater(dryRun = false): boolean {
-  if (active('Timeout', 'Immediate') === 0 || dryRun) return false; // hooks of the program would hear of a rehearsal
+  if (active('Timeout', 'Immediate') === 0 || dryRun) return false; // hooks of the program would hear of a dry run
   disarm((resource) => typeof resource._onImmediate === 'function' || (resource as NodeJS.Timeout).hasRef?.() === true);
   return true;
 }

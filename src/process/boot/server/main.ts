@@ -8,7 +8,7 @@ import { checked } from '../../../errors.js';
 import { programFile } from '../../../home.js';
 import { LARGEST_BLOCK } from '../../../memory/arena.js';
 import { native } from '../../../native.js';
-import { rehearse } from '../../fork/rehearse.js';
+import { precompile } from '../../fork/precompile.js';
 import { environment } from '../../node/environment.js';
 import { collectGarbage, makeRoom } from '../../node/garbage.js';
 import { becomeCurrent } from '../../self/current.js';
@@ -82,7 +82,7 @@ async function prepare(setup: Setup): Promise<void> {
 async function warmUp(setup: Setup): Promise<void> {
   inspect(new Error('x'));
   performance.now(); // its modules are loaded when it is first used
-  rehearse();
+  precompile();
   rehearseNames();
   await rehearseProcess('warm', setup);
 }

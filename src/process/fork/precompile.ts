@@ -11,7 +11,7 @@ let done = false;
  * V8 compiles a function when it is first called, so what only children call would be compiled in each of them anew. This
  * calls it in the parent, before the first fork, where it does nothing.
  */
-export function rehearse(): void {
+export function precompile(): void {
   if (done) return;
   done = true;
   const ending: Ending = { emit: () => true, reallyExit: nothing };
@@ -29,15 +29,15 @@ export function rehearse(): void {
   new EventEmitter().once('exit', nothing).emit('exit');
   const getters = process as unknown as { _exiting: boolean };
   void [process.exitCode, getters._exiting];
-  rehearseExit();
-  rehearseCode();
+  precompileExit();
+  precompileExitCode();
 }
 
 /** Where Node's function begins with a step that can be kept from being done, and is nobody else's. */
 const EXIT = /^function exit\(code\) \{\s*const \{ handleProcessExit \} = require\([^)]*\);\s*process\.off\('exit'/;
 
 /** Calls `process.exit()` as far as its first step. */
-function rehearseExit(): void {
+function precompileExit(): void {
   if (Object.hasOwn(process, 'off') || !EXIT.test(String(process.exit))) return; // somebody has put his own there
   const stop = new Error();
   Object.defineProperty(process, 'off', {
@@ -64,7 +64,7 @@ const LISTENER = /^function stopListeningIfSignal\(|^\(eventName\) => \{\s*if \(
 const SETTER = /^set\(code\) \{\s*if \(code !== null && code !== undefined\)/;
 
 /** As `process.exit(code)` does: sets the exit code, and here takes that back. */
-function rehearseCode(): void {
+function precompileExitCode(): void {
   const { get, set } = Object.getOwnPropertyDescriptor(process, 'exitCode') ?? {};
   if (!set || !SETTER.test(String(set))) return;
   const code: unknown = get?.call(process);
