@@ -15,7 +15,7 @@ import { refuseSingleExecutable, spawnChild } from './start/spawn.js';
 import { mainModule } from './target/main-module.js';
 import type { Place } from './target/place.js';
 import { placeAt, placeOf, type Target } from './target/target.js';
-import { rehearseImport } from './target/unfinished.js';
+import { warmUpImport } from './target/unfinished.js';
 
 /** Who a new process is to be. */
 export interface Role extends Pick<Header, 'name' | 'identity' | 'daemon' | 'authkey'> {
@@ -102,7 +102,7 @@ const fork: Starter = {
   start({ name, identity, daemon, authkey, target, object, begin }) {
     const parent = { pid: native().getpid(), name: self().name, pidfd: pidfdOfSelf() };
     const place = Array.isArray(target) ? placeAt(target) : undefined;
-    if (place) rehearseImport();
+    if (place) warmUpImport();
     const become = (): void => {
       begin(place);
       becomeSelf({ name, identity, daemon, authkey, parent });

@@ -33,12 +33,12 @@ export async function importInFork(url: string): Promise<Record<string, unknown>
   }
 }
 
-let rehearsed = false;
+let warm = false;
 
 /** In a parent, before it forks a child that imports its target: it may have imported few modules this way, or long ago. */
-export function rehearseImport(): void {
-  if (rehearsed || hasLoaders) return; // import() would still be at it at the fork
-  rehearsed = true;
+export function warmUpImport(): void {
+  if (warm || hasLoaders) return; // import() would still be at it at the fork
+  warm = true;
   const file = join(dirname(programFile()), 'warm-fork.mjs');
   if (!existsSync(file)) return;
   void load({ module: pathToFileURL(file).href, name: 'nothing' }, importInFork).catch(() => {});
