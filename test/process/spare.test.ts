@@ -36,7 +36,7 @@ function withSpare(source: string): Promise<ScriptResult> {
           await new Promise(setImmediate);
         }
       };
-      /** Until it waits for ever: it has as many spares as it wants, and has told all to rehearse. */
+      /** Until it waits for ever: it has as many spares as it wants, and has told all to warm up. */
       const atRest = async (): Promise<void> => {
         for (;;) {
           const [call, , , timeout] = fs.readFileSync(`/proc/${server}/syscall`, 'utf8').split(' ');
@@ -103,7 +103,7 @@ test.runIf(isX64).each([['SIGKILL'], ['SIGTERM'], ['SIGSTOP']] as const)(
   },
 );
 
-test.runIf(isX64)('one that has rehearsed becomes a process as any other, and was none before', async () => {
+test.runIf(isX64)('one that has warmed up becomes a process as any other, and was none before', async () => {
   const { printed, stderr, code } = await withSpare(`
     run('facts');
     run('descriptors');

@@ -55,7 +55,7 @@ async function standBy(standby: Standby, setup: Setup): Promise<Order> {
   for (;;) {
     const descriptors = standby.receive();
     if (descriptors) return order(descriptors);
-    await rehearseProcess('warm-spare', setup).catch(() => native().leaveProcess(0)); // no memory, no descriptors: the next process is forked
+    await trialRun('warm-spare', setup).catch(() => native().leaveProcess(0)); // no memory, no descriptors: the next process is forked
     makeRoom();
   }
 }
@@ -83,12 +83,12 @@ async function warmUp(setup: Setup): Promise<void> {
   inspect(new Error('x'));
   performance.now(); // its modules are loaded when it is first used
   precompile();
-  rehearseNames();
-  await rehearseProcess('warm', setup);
+  lookUpNames();
+  await trialRun('warm', setup);
 }
 
 /** Most modules import packages by their names: how Node finds one, and that it finds none, for which it looks into all folders above. */
-function rehearseNames(): void {
+function lookUpNames(): void {
   for (const name of ['forklock', 'forklock/nothing', '@forklock/nothing']) {
     try {
       import.meta.resolve(name);
@@ -96,13 +96,13 @@ function rehearseNames(): void {
   }
 }
 
-async function rehearseProcess(target: string, { client }: Setup): Promise<void> {
-  await becomeOrdered(order(rehearsal(target)));
+async function trialRun(target: string, { client }: Setup): Promise<void> {
+  await becomeOrdered(order(requestTrial(target)));
   becomeNobody(client);
 }
 
-/** The message of a process that is to become what this one is, and to do nothing. */
-function rehearsal(target: string): number[] {
+/** The request for a process that does nothing, and is what this one is. */
+function requestTrial(target: string): number[] {
   const header: Header = {
     ...NOBODY,
     tied: false,
@@ -120,9 +120,9 @@ function rehearsal(target: string): number[] {
   const objects = [new SharedArray('int8', LARGEST_BLOCK), new RawArray('int8', 2 * LARGEST_BLOCK)];
   const message = pack(header, { args: objects, kwargs: undefined, own: {} });
   const ticket = new Ticket();
-  const directory = checked(native().openWorkingDirectory(), 'rehearsing');
+  const directory = checked(native().openWorkingDirectory(), 'a trial run');
   const descriptors = [message.payload, 1, 2, directory, ...message.segments, ticket.descriptor].map((fd) =>
-    checked(native().duplicate(fd), 'rehearsing'),
+    checked(native().duplicate(fd), 'a trial run'),
   );
   native().closeDescriptor(directory);
   ticket.close();

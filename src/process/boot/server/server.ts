@@ -16,7 +16,7 @@ import { Spare } from './spare.js';
 import { Standby } from './standby.js';
 
 /**
- * For so many ms nothing must happen before a row of requests is over, and a spare is made, or rehearses: that takes a
+ * For so many ms nothing must happen before a row of requests is over, and a spare is made, or warms up: that takes a
  * processor, which others may need.
  */
 const QUIET = 10;
@@ -64,7 +64,7 @@ export class ForkServer {
         ...this.#spares.map(({ pidfd }) => pidfd),
       ];
       const ready = new Uint8Array(watched.length);
-      const hasTime = !this.#retired && (this.#needsSpare || this.#rookie !== undefined || this.#demand.rising);
+      const hasTime = !this.#retired && (this.#needsSpare || this.#coldSpare !== undefined || this.#demand.rising);
       const timeout = hasTime ? this.#patience : this.#unsent.length > 0 ? AGAIN : -1;
       const some = checked(native().poll(Int32Array.from(watched), ready, timeout), 'waiting');
       if (some === 0 && hasTime) {
@@ -125,15 +125,15 @@ export class ForkServer {
     return this.#needsSpare && this.#spares.length === 0 ? 0 : QUIET;
   }
 
-  /** A spare that has not rehearsed. */
-  get #rookie(): Spare | undefined {
-    return this.#spares.find(({ rehearses }) => !rehearses);
+  /** A spare that has not warmed up. */
+  get #coldSpare(): Spare | undefined {
+    return this.#spares.find(({ isWarm }) => !isWarm);
   }
 
   #useTime(): Standby | undefined {
     if (this.#patience > 0) this.#demand.rests();
     if (this.#needsSpare) return this.#makeSpare();
-    this.#rookie?.rehearse();
+    this.#coldSpare?.warmUp();
     return undefined;
   }
 

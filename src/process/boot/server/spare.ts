@@ -20,7 +20,7 @@ const ends = new Int32Array(2);
 export class Spare {
   readonly pid: number;
   readonly pidfd: number;
-  rehearses = false;
+  isWarm = false;
   /** The server's end of its socket. At the end of the server the spare ends, too. */
   readonly #socket: number;
 
@@ -53,12 +53,12 @@ export class Spare {
   }
 
   /**
-   * Has it do once what a process does, which changes nothing: what memory that touches is copied from the server then,
-   * and not when somebody waits for it.
+   * Has it do once, in a trial run, what a process does, which changes nothing: what memory that touches is copied from the
+   * server then, and not when somebody waits for it.
    */
-  rehearse(): void {
-    this.rehearses = true;
-    post(this.#socket, { rehearses: true } satisfies Word, [], 0);
+  warmUp(): void {
+    this.isWarm = true;
+    post(this.#socket, { warmUp: true } satisfies Word, [], 0);
   }
 
   /** Gives it the descriptors of the process that it is to become. False: it has ended, or is stopped, and is dismissed. */

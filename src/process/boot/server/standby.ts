@@ -2,9 +2,9 @@ import { constants } from 'node:os';
 import { native } from '../../../native.js';
 import { type Incoming, post, take } from '../../start/message.js';
 
-/** What a spare child is told: to rehearse, or, with its descriptors, to become a process. */
+/** What a spare child is told: to warm up, or, with its descriptors, to become a process. */
 export interface Word {
-  rehearses?: true;
+  warmUp?: true;
 }
 
 /** A spare child of the fork server, as it sees itself. */
@@ -17,12 +17,12 @@ export class Standby {
     native().signalAtEndOfParent(constants.signals.SIGKILL); // one that is stopped does not see the end of the server
   }
 
-  /** The descriptors of the process that it is to become, or `undefined`: it is to rehearse. The wait ends with the server, too. */
+  /** The descriptors of the process that it is to become, or `undefined`: it is to warm up. The wait ends with the server, too. */
   receive(): number[] | undefined {
     for (;;) {
       const message = this.#listen();
       if (message === null || message?.head.lost) native().leaveProcess(0);
-      if ((message?.head as Word | undefined)?.rehearses) return undefined;
+      if ((message?.head as Word | undefined)?.warmUp) return undefined;
       if (message) {
         native().signalAtEndOfParent(0);
         native().heedGroupSignals();
