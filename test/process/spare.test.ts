@@ -30,7 +30,7 @@ function withSpare(source: string): Promise<ScriptResult> {
       first.join();
       const theSpare = async (): Promise<number> => {
         for (;;) {
-          // It sleeps until it gets its order, in poll(2).
+          // It sleeps until it gets its request, in poll(2).
           const [pid] = childrenOf(server);
           if (pid !== undefined && fs.readFileSync(`/proc/${pid}/syscall`, 'utf8').startsWith('7 ')) return pid;
           await new Promise(setImmediate);
@@ -132,7 +132,7 @@ test.runIf(isX64)('one that is killed is reaped, and not replaced before somebod
   expect(printed).toEqual([[], 0, true]);
 });
 
-test.runIf(isX64)('a Ctrl-C from before it has its order is not for it, one from afterwards is', async () => {
+test.runIf(isX64)('a Ctrl-C from before it has its request is not for it, one from afterwards is', async () => {
   const { printed, stderr, code } = await withSpare(`
     process.kill(spare, 'SIGINT');
     const event = new forklock.Event();

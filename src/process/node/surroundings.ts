@@ -21,7 +21,7 @@ export class Surroundings {
     }
   }
 
-  /** In the order in which `order` takes them. */
+  /** In the order in which `readLaunch` takes them. */
   get descriptors(): number[] {
     return [...OUTPUTS.map((fd) => (native().isOpen(fd) ? fd : this.#devNull!)), this.#directory];
   }

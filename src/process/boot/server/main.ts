@@ -19,9 +19,9 @@ import { discard, type Header, type Incoming, pack } from '../../start/message.j
 import { Ticket } from '../../start/ticket.js';
 import { mainModule } from '../../target/main-module.js';
 import { importModule } from '../../target/target.js';
-import { becomeOrdered, type Order, order } from '../process/order.js';
+import { type Launch, launch, readLaunch } from '../process/launch.js';
+import { IdleChild } from './idle-child.js';
 import { ForkServer } from './server.js';
-import { Standby } from './standby.js';
 
 /** What the server is until a child of it becomes somebody. */
 const NOBODY = { name: 'forkserver', identity: [], daemon: false, authkey: new Uint8Array(32) };
@@ -47,14 +47,14 @@ export function beServer({ descriptors }: Incoming): void {
   void prepare(setup).then(async () => {
     native().ignoreGroupSignals(); // also those that a preloaded module has handled
     const role = new ForkServer().serve();
-    await becomeOrdered(role instanceof Standby ? await standBy(role, setup) : role);
+    await launch(role instanceof IdleChild ? await idle(role, setup) : role);
   });
 }
 
-async function standBy(standby: Standby, setup: Setup): Promise<Order> {
+async function idle(child: IdleChild, setup: Setup): Promise<Launch> {
   for (;;) {
-    const descriptors = standby.receive();
-    if (descriptors) return order(descriptors);
+    const descriptors = child.receive();
+    if (descriptors) return readLaunch(descriptors);
     await trialRun('warm-spare', setup).catch(() => native().leaveProcess(0)); // no memory, no descriptors: the next process is forked
     makeRoom();
   }
@@ -97,7 +97,7 @@ function lookUpNames(): void {
 }
 
 async function trialRun(target: string, { client }: Setup): Promise<void> {
-  await becomeOrdered(order(requestTrial(target)));
+  await launch(readLaunch(requestTrial(target)));
   becomeNobody(client);
 }
 

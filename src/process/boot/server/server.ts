@@ -10,10 +10,10 @@ import { PARENT, SOCKET } from '../../self/program.js';
 import type { Answer, Request } from '../../server/client.js';
 import { closeAll, type Incoming, take, takeText } from '../../start/message.js';
 import { endWithError } from '../../start/run.js';
-import { type Order, order } from '../process/order.js';
+import { type Launch, readLaunch } from '../process/launch.js';
 import { Demand } from './demand.js';
+import { IdleChild } from './idle-child.js';
 import { Spare } from './spare.js';
-import { Standby } from './standby.js';
 
 /**
  * For so many ms nothing must happen before a row of requests is over, and a spare is made, or warms up: that takes a
@@ -33,7 +33,7 @@ interface Unsent {
   closes?: boolean;
 }
 
-interface Ward {
+interface Launched {
   id: number;
   pidfd: number;
   daemon: boolean;
@@ -42,7 +42,7 @@ interface Ward {
 /** Forks on request, and tells how its children ended. */
 export class ForkServer {
   readonly #pid = native().getpid();
-  readonly #wards = new Map<number, Ward>();
+  readonly #launched = new Map<number, Launched>();
   /** Answers that wait for room in the socket, with the pidfd of the process that is told of. */
   #unsent: Unsent[] = [];
   /** Nobody asks for more processes: the client's thread has ended, or what it gives its children is not what this has. */
@@ -52,15 +52,15 @@ export class ForkServer {
   /** The last attempt at a spare failed, or a spare ended, and nobody has asked for a process since then. */
   #fails = false;
 
-  /** Serves until the client ends. Returns in a forked child, with what that has to become, or to wait for. */
-  serve(): Order | Standby {
+  /** Serves until the client ends. Returns in a forked child, with what that has to launch, or as a spare. */
+  serve(): Launch | IdleChild {
     for (;;) {
       if (this.#retired) this.#dismissSpares();
-      if (this.#retired && this.#wards.size === 0 && this.#unsent.length === 0) process.exit(0);
+      if (this.#retired && this.#launched.size === 0 && this.#unsent.length === 0) process.exit(0);
       const watched = [
         PARENT,
         ...(this.#retired ? [] : [SOCKET]),
-        ...this.#wards.keys(),
+        ...this.#launched.keys(),
         ...this.#spares.map(({ pidfd }) => pidfd),
       ];
       const ready = new Uint8Array(watched.length);
@@ -68,8 +68,8 @@ export class ForkServer {
       const timeout = hasTime ? this.#patience : this.#unsent.length > 0 ? AGAIN : -1;
       const some = checked(native().poll(Int32Array.from(watched), ready, timeout), 'waiting');
       if (some === 0 && hasTime) {
-        const standby = this.#useTime();
-        if (standby) return standby;
+        const idle = this.#useTime();
+        if (idle) return idle;
       }
       if (ready[0] === 1) this.#end();
       for (let i = 1; i < watched.length; i++) {
@@ -94,18 +94,18 @@ export class ForkServer {
     }
   }
 
-  #fork({ id, daemon, lost }: Request & { lost?: number }, descriptors: number[]): Order | undefined {
+  #fork({ id, daemon, lost }: Request & { lost?: number }, descriptors: number[]): Launch | undefined {
     try {
       checked(lost ?? 0, 'receiving a request');
-      const { pid, pidfd } = this.#hire(descriptors) ?? callFork([], false);
+      const { pid, pidfd } = this.#launchSpare(descriptors) ?? callFork([], false);
       this.#demand.rises();
       this.#fails = false;
       if (pid === 0) {
         goOnAsChild();
         this.#leave();
-        return order(descriptors);
+        return readLaunch(descriptors);
       }
-      this.#wards.set(pidfd, { id, pidfd, daemon });
+      this.#launched.set(pidfd, { id, pidfd, daemon });
       this.#unsent.push({ answer: { id, pid }, pidfds: [pidfd] });
     } catch (error) {
       this.#endAsChild(error);
@@ -130,17 +130,17 @@ export class ForkServer {
     return this.#spares.find(({ isWarm }) => !isWarm);
   }
 
-  #useTime(): Standby | undefined {
+  #useTime(): IdleChild | undefined {
     if (this.#patience > 0) this.#demand.rests();
     if (this.#needsSpare) return this.#makeSpare();
     this.#coldSpare?.warmUp();
     return undefined;
   }
 
-  #makeSpare(): Standby | undefined {
+  #makeSpare(): IdleChild | undefined {
     try {
       const spare = Spare.fork(() => this.#leave());
-      if (spare instanceof Standby) return spare;
+      if (spare instanceof IdleChild) return spare;
       this.#spares.push(spare);
     } catch (error) {
       this.#endAsChild(error);
@@ -150,9 +150,9 @@ export class ForkServer {
     return undefined;
   }
 
-  #hire(descriptors: number[]): Forked | undefined {
+  #launchSpare(descriptors: number[]): Forked | undefined {
     for (let spare = this.#spares.shift(); spare; spare = this.#spares.shift()) {
-      if (spare.hire(descriptors)) return spare;
+      if (spare.launch(descriptors)) return spare;
     }
     return undefined;
   }
@@ -165,23 +165,23 @@ export class ForkServer {
   /** In a child: gives up what is the server's. */
   #leave(): void {
     native().closeDescriptor(SOCKET);
-    for (const pidfd of this.#wards.keys()) native().closeDescriptor(pidfd);
+    for (const pidfd of this.#launched.keys()) native().closeDescriptor(pidfd);
     for (const spare of this.#spares) spare.close();
   }
 
   #reap(pidfd: number): void {
-    const ward = this.#wards.get(pidfd);
-    if (!ward) {
+    const launched = this.#launched.get(pidfd);
+    if (!launched) {
       this.#lose(pidfd);
       return;
     }
     const status = native().exitStatus(pidfd, true);
     if (status === EAGAIN) return;
-    this.#wards.delete(pidfd);
+    this.#launched.delete(pidfd);
     const untold = this.#unsent.find(({ pidfds }) => pidfds.includes(pidfd));
     if (untold) untold.closes = true;
     else native().closeDescriptor(pidfd);
-    this.#unsent.push({ answer: { id: ward.id, exitCode: exitCodeOf(checked(status, 'reaping')) }, pidfds: [] });
+    this.#unsent.push({ answer: { id: launched.id, exitCode: exitCodeOf(checked(status, 'reaping')) }, pidfds: [] });
   }
 
   /** Somebody has killed a spare. Another at once could end as soon, and so on for ever. */
@@ -205,7 +205,7 @@ export class ForkServer {
   /** The client has ended: so do its daemons, also those that are stopped. */
   #end(): never {
     this.#dismissSpares();
-    for (const { pidfd, daemon } of this.#wards.values()) {
+    for (const { pidfd, daemon } of this.#launched.values()) {
       if (daemon) native().pidfdSignal(pidfd, constants.signals.SIGKILL);
     }
     process.exit(0);

@@ -6,7 +6,7 @@ import { killChild } from '../../child/kill.js';
 import { callFork, type Forked } from '../../fork/fork.js';
 import { goOnAsChild } from '../../fork/go-on.js';
 import { type Incoming, post, take } from '../../start/message.js';
-import { Standby, type Word } from './standby.js';
+import { IdleChild, type SpareMessage } from './idle-child.js';
 
 /** How long a spare may take to wake up, in ms. One that somebody has stopped would never. */
 const PATIENCE = 200;
@@ -31,7 +31,7 @@ export class Spare {
   }
 
   /** Returns twice, as fork() does: also in the child, where `leave` is called first. Errors: those of fork(). */
-  static fork(leave: () => void): Spare | Standby {
+  static fork(leave: () => void): Spare | IdleChild {
     checked(native().socketPair(ends), 'making a socket');
     const [ours, theirs] = ends as unknown as [number, number];
     let forked: Forked;
@@ -49,7 +49,7 @@ export class Spare {
     native().closeDescriptor(ours);
     goOnAsChild();
     leave();
-    return new Standby(theirs);
+    return new IdleChild(theirs);
   }
 
   /**
@@ -58,21 +58,21 @@ export class Spare {
    */
   warmUp(): void {
     this.isWarm = true;
-    post(this.#socket, { warmUp: true } satisfies Word, [], 0);
+    post(this.#socket, { warmUp: true } satisfies SpareMessage, [], 0);
   }
 
-  /** Gives it the descriptors of the process that it is to become. False: it has ended, or is stopped, and is dismissed. */
-  hire(descriptors: number[]): boolean {
-    let hired = false;
+  /** Gives it the descriptors of a request, of which it launches the process. False: it has ended, or is stopped, and is dismissed. */
+  launch(descriptors: number[]): boolean {
+    let launched = false;
     try {
-      hired = post(this.#socket, {}, descriptors, PATIENCE) && this.#begins();
+      launched = post(this.#socket, {}, descriptors, PATIENCE) && this.#begins();
     } catch (error) {
       if (!(error instanceof SystemError)) throw error; // a limit on descriptors: the next process is forked
     } finally {
-      if (hired) native().closeDescriptor(this.#socket);
+      if (launched) native().closeDescriptor(this.#socket);
       else this.dismiss();
     }
-    return hired;
+    return launched;
   }
 
   /** Ends it, if it has not ended, and reaps it. */

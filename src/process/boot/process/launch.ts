@@ -4,8 +4,8 @@ import { PARENT } from '../../self/program.js';
 import { Received } from '../../start/message.js';
 import { begin } from './bootstrap.js';
 
-/** A process to become: what the child of the fork goes on with. */
-export interface Order {
+/** A process that a fork server was asked for: what the child of the fork goes on with. */
+export interface Launch {
   received: Received;
   output: number;
   error: number;
@@ -14,12 +14,12 @@ export interface Order {
 }
 
 /** From the descriptors of a request. */
-export function order([payload, output, error, directory, ...segments]: number[]): Order {
+export function readLaunch([payload, output, error, directory, ...segments]: number[]): Launch {
   const received = new Received(payload!, segments);
   return { received, output: output!, error: error!, directory: directory!, header: received.header };
 }
 
-export async function becomeOrdered({ received, output, error, directory, header }: Order): Promise<void> {
+export async function launch({ received, output, error, directory, header }: Launch): Promise<void> {
   for (const [fd, as] of [
     [output, 1],
     [error, 2],
