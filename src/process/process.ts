@@ -7,7 +7,7 @@ import { checkBoolean, checkObject, checkTimeout, checkWaitOptions, type WaitOpt
 import type { Child } from './child/child.js';
 import { atEndOfProcess, endChildren } from './exit.js';
 import { getStartMethod, type StartMethod } from './methods.js';
-import { becomeCurrent, current } from './self/current.js';
+import { current, setCurrent } from './self/current.js';
 import { nextIdentity, refuseTooDeep, refuseWhileImporting, self, setAuthkey } from './self/self.js';
 import type { Body, Header } from './start/message.js';
 import { importing } from './start/run.js';
@@ -351,7 +351,7 @@ export function currentProcess(): Process {
   const known = current();
   if (known instanceof Process) return known;
   const made = revive(Process, self(), undefined, { args: [], kwargs: undefined, own: {} });
-  becomeCurrent(made);
+  setCurrent(made);
   return made;
 }
 

@@ -5,9 +5,9 @@ import { type Child, OwnChild } from './child/child.js';
 import { forkInto } from './fork/fork-into.js';
 import { giveUpServer, type StartMethod, serverGivenUp } from './methods.js';
 import { environment } from './node/environment.js';
-import { becomeCurrent } from './self/current.js';
+import { setCurrent } from './self/current.js';
 import { ownFile } from './self/own-file.js';
-import { becomeSelf, countAnew, pidfdOfSelf, self } from './self/self.js';
+import { countAnew, pidfdOfSelf, self, setSelf } from './self/self.js';
 import { serveChild } from './server/client.js';
 import { type Body, discard, type Header, type Message, pack } from './start/message.js';
 import { closeStdin, endWithParent, type Runnable, runHere } from './start/run.js';
@@ -105,9 +105,9 @@ const fork: Starter = {
     if (place) warmUpImport();
     const become = (): void => {
       begin(place);
-      becomeSelf({ name, identity, daemon, authkey, parent });
+      setSelf({ name, identity, daemon, authkey, parent });
       countAnew();
-      becomeCurrent(object);
+      setCurrent(object);
       closeStdin();
       if (daemon) endWithParent(parent, true);
     };

@@ -4,19 +4,19 @@ import { native } from '../../native.js';
 import { isReadable } from '../child/descriptors.js';
 import { AS_PROCESS, AS_SERVER, begin, GREETING, type Greeting, leave, PARENT, SOCKET } from '../self/program.js';
 import { type Incoming, post, take } from '../start/message.js';
-import { beSpawned } from './process/bootstrap.js';
-import { beServer } from './server/main.js';
+import { runSpawned } from './process/bootstrap.js';
+import { runServer } from './server/main.js';
 
-const roles: Record<string, (orders: Incoming) => void> = { [AS_PROCESS]: beSpawned, [AS_SERVER]: beServer };
+const roles: Record<string, (request: Incoming) => void> = { [AS_PROCESS]: runSpawned, [AS_SERVER]: runServer };
 
 const role = roles[process.argv[2]!];
 if (!begin() || !role) leave('this program is part of forklock, which starts it when it needs it');
 native(); // if it cannot be loaded, that is what is said
-const orders = takeOrders();
+const request = takeRequest();
 if (isReadable(PARENT)) native().announceOrphan(); // its maker may have ended before it could tell of it
-setImmediate(role!, orders); // when this module is there, as what it imports may ask for it
+setImmediate(role!, request); // when this module is there, as what it imports may ask for it
 
-function takeOrders(): Incoming {
+function takeRequest(): Incoming {
   try {
     checked(native().adopt(SOCKET), 'taking a socket');
     checked(native().adopt(PARENT), 'taking a pidfd');

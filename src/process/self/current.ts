@@ -4,7 +4,7 @@ import { type Self, self } from './self.js';
 let made: { of: Self; object: object } | undefined;
 
 /** Undefined: it is made when somebody asks for it. */
-export function becomeCurrent(object: object | undefined): void {
+export function setCurrent(object: object | undefined): void {
   made = object && { of: self(), object };
 }
 

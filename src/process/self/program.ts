@@ -7,7 +7,7 @@ import { VERSION } from '../../version.js';
 export const AS_PROCESS = '--forklock-process';
 export const AS_SERVER = '--forklock-server';
 
-/** Numbers of the descriptors that a new node finds: the socket with its orders, and the pidfd of who ordered. */
+/** Numbers of the descriptors that a new node finds: the socket with its request, and the pidfd of who made it. */
 export const SOCKET = 3;
 export const PARENT = 4;
 

@@ -38,7 +38,7 @@ export function self(): Self {
   if (told) thread.self = told;
   else if (starter !== undefined)
     thread.self = { ...UNBORN, parent: { pid: starter, name: 'MainProcess', pidfd: PARENT } };
-  else becomeSelf({ name: 'MainProcess', identity: [], daemon: false, authkey: newKey(), parent: null });
+  else setSelf({ name: 'MainProcess', identity: [], daemon: false, authkey: newKey(), parent: null });
   return thread.self as Self;
 }
 
@@ -47,7 +47,7 @@ function newKey(): Uint8Array {
   return randomFill(new Uint8Array(32));
 }
 
-export function becomeSelf(next: Self): void {
+export function setSelf(next: Self): void {
   thread.self = next;
   // biome-ignore lint/suspicious/noExplicitAny: the types of Node 20 want a string
   process.getBuiltinModule('node:worker_threads').setEnvironmentData(KEY, next as any);
@@ -56,7 +56,7 @@ export function becomeSelf(next: Self): void {
 export function setAuthkey(authkey: Uint8Array): void {
   const me = self();
   me.authkey = authkey; // it stays the same object, by which others know that they have not become another process
-  becomeSelf(me);
+  setSelf(me);
 }
 
 /** This process's children are counted from 1, whatever its parent has made. */
@@ -71,7 +71,7 @@ export function nextIdentity(): readonly number[] {
 /** This process is a fork server: what it imports, its processes have imported. */
 let isServer = false;
 
-export function becomeServer(on: boolean): void {
+export function setIsServer(on: boolean): void {
   isServer = on;
 }
 

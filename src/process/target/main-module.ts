@@ -25,7 +25,7 @@ export function mainModule(): string {
   return known;
 }
 
-export function becomeOfProgram(main: string): void {
+export function setMainModule(main: string): void {
   known = main;
 }
 

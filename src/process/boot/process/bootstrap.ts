@@ -2,19 +2,19 @@ import { native } from '../../../native.js';
 import { ALONE, runsAlone } from '../../fork/why-no-fork.js';
 import { setEnvironment } from '../../node/environment.js';
 import type { Process } from '../../process.js';
-import { becomeCurrent } from '../../self/current.js';
+import { setCurrent } from '../../self/current.js';
 import { PARENT, SOCKET } from '../../self/program.js';
-import { becomeSelf, becomeServer, whileImporting } from '../../self/self.js';
+import { setIsServer, setSelf, whileImporting } from '../../self/self.js';
 import { type Incoming, Received } from '../../start/message.js';
 import { endWithError, endWithParent, importing, runHere } from '../../start/run.js';
 import { redeem } from '../../start/ticket.js';
-import { becomeOfProgram } from '../../target/main-module.js';
+import { setMainModule } from '../../target/main-module.js';
 import type { Place } from '../../target/place.js';
 import { load } from '../../target/target.js';
 import { copyIn } from './copies.js';
 
 /** The program of a spawned process. */
-export function beSpawned({ descriptors }: Incoming): void {
+export function runSpawned({ descriptors }: Incoming): void {
   native().closeDescriptor(SOCKET);
   const [payload, ...segments] = descriptors;
   void begin(new Received(payload!, segments), PARENT);
@@ -26,14 +26,14 @@ export async function begin(received: Received, pidfd: number): Promise<void> {
   if (ticket !== undefined && !redeem(ticket)) native().leaveProcess(0); // another child is that process
   const parent = { ...header.parent, pidfd };
   const { name, identity, daemon, authkey } = header;
-  becomeServer(false);
-  becomeSelf({ name, identity, daemon, authkey, parent });
-  becomeCurrent(undefined); // the server may have looked who it is
+  setIsServer(false);
+  setSelf({ name, identity, daemon, authkey, parent });
+  setCurrent(undefined); // the server may have looked who it is
   if (header.daemon) endWithParent(parent, header.tied);
   process.argv.splice(2, Number.POSITIVE_INFINITY, ...header.argv);
   // Of a server that was started so that it can fork without its helpers, the children can, too.
   process.execArgv = runsAlone() ? [...new Set([...ALONE, ...header.execArgv])] : [...header.execArgv];
-  becomeOfProgram(header.main);
+  setMainModule(header.main);
   setEnvironment(header.env);
   let instance: Process;
   try {

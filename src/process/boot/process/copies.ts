@@ -1,5 +1,5 @@
 import { Process, revive } from '../../process.js';
-import { becomeCurrent } from '../../self/current.js';
+import { setCurrent } from '../../self/current.js';
 import { ownFile } from '../../self/own-file.js';
 import { isProgram } from '../../self/program.js';
 import { type Body, type Header, type Opening, opening } from '../../start/message.js';
@@ -15,7 +15,7 @@ const own: Copy = {
   opening,
   become(header, Class = Process, target, body) {
     const instance = revive(Class, header, target, body);
-    becomeCurrent(instance);
+    setCurrent(instance);
     return instance;
   },
 };

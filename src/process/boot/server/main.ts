@@ -11,9 +11,9 @@ import { native } from '../../../native.js';
 import { precompile } from '../../fork/precompile.js';
 import { environment } from '../../node/environment.js';
 import { collectGarbage, makeRoom } from '../../node/garbage.js';
-import { becomeCurrent } from '../../self/current.js';
+import { setCurrent } from '../../self/current.js';
 import { PARENT } from '../../self/program.js';
-import { becomeSelf, becomeServer, whileImporting } from '../../self/self.js';
+import { setIsServer, setSelf, whileImporting } from '../../self/self.js';
 import type { Setup } from '../../server/client.js';
 import { discard, type Header, type Incoming, pack } from '../../start/message.js';
 import { Ticket } from '../../start/ticket.js';
@@ -27,23 +27,23 @@ import { ForkServer } from './server.js';
 const NOBODY = { name: 'forkserver', identity: [], daemon: false, authkey: new Uint8Array(32) };
 
 /** A preloaded module, too, sees a parent: it is imported, and not the program. */
-function becomeNobody(parent: Setup['client']): void {
-  becomeServer(true);
-  becomeSelf({ ...NOBODY, parent: { ...parent, pidfd: PARENT } });
-  becomeCurrent(undefined);
+function resetSelf(parent: Setup['client']): void {
+  setIsServer(true);
+  setSelf({ ...NOBODY, parent: { ...parent, pidfd: PARENT } });
+  setCurrent(undefined);
 }
 
 /**
  * The program of a fork server: a node that has loaded what its processes need and does nothing, so that it can be
  * forked at any time. It ends with its client.
  */
-export function beServer({ descriptors }: Incoming): void {
+export function runServer({ descriptors }: Incoming): void {
   native().ignoreGroupSignals(); // they are for its client and for its children to answer
   native().signalAtEndOfParent(constants.signals.SIGCONT); // while it is stopped it could not end with its client
   const [descriptor] = descriptors;
   const setup = JSON.parse(readFileSync(descriptor!, 'utf8')) as Setup;
   native().closeDescriptor(descriptor!);
-  becomeNobody(setup.client);
+  resetSelf(setup.client);
   void prepare(setup).then(async () => {
     native().ignoreGroupSignals(); // also those that a preloaded module has handled
     const role = new ForkServer().serve();
@@ -98,7 +98,7 @@ function lookUpNames(): void {
 
 async function trialRun(target: string, { client }: Setup): Promise<void> {
   await launch(readLaunch(requestTrial(target)));
-  becomeNobody(client);
+  resetSelf(client);
 }
 
 /** The request for a process that does nothing, and is what this one is. */
