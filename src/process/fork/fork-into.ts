@@ -5,8 +5,8 @@ import { process } from '../../thread.js';
 import { runHooksInChild } from './at-fork.js';
 import { becomeChild, setUpChild } from './become-child.js';
 import { dropHooks, standIn } from './drop-hooks.js';
+import { endWithEmptyLoop } from './empty-loop.js';
 import { callFork, type Forked } from './fork.js';
-import { endAtRest } from './rest.js';
 import { type Immediate, leaveImmediate, runningImmediate, silenceParent } from './silence.js';
 import { whyNoStart } from './why-no-fork.js';
 
@@ -53,7 +53,7 @@ function becomeAnother(begin: () => void, immediate: Immediate | undefined, dryR
   becomeChild({ anew: true, dryRun });
   if (immediate) leaveImmediate(immediate);
   silenceParent(dryRun);
-  endAtRest(dryRun);
+  endWithEmptyLoop(dryRun);
   begin();
   if (!dryRun) runHooksInChild();
 }

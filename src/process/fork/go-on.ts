@@ -1,7 +1,7 @@
 import { native } from '../../native.js';
 import { runHooksInChild } from './at-fork.js';
 import { becomeChild, setUpChild } from './become-child.js';
-import { endAtRest } from './rest.js';
+import { endWithEmptyLoop } from './empty-loop.js';
 import { silenceLater } from './silence.js';
 import { runsAlone } from './why-no-fork.js';
 
@@ -10,7 +10,7 @@ export function goOnAsChild(dryRun = false): void {
   setUpChild(() => {
     becomeChild({ dryRun });
     const silenced = silenceLater(dryRun);
-    if ((silenced || runsAlone()) && !dryRun) endAtRest();
+    if ((silenced || runsAlone()) && !dryRun) endWithEmptyLoop();
     if (dryRun) return;
     runHooksInChild();
     native().childIsReady();

@@ -172,7 +172,7 @@ export function hasImmediates(): boolean {
 }
 
 /** Whether nothing of this process's own keeps its event loop alive, when it has so many active handles. */
-export function isAtRest(handles: number): boolean {
+export function isLoopEmpty(handles: number): boolean {
   // A timer of the parent still looks active, and Node has one handle for all timers.
   return !hasOwnTimers() && handles <= Math.min(active('Timeout'), 1) && !hasImmediates();
 }

@@ -2,7 +2,7 @@ import { setImmediate } from 'node:timers';
 import { checked } from '../../errors.js';
 import { native } from '../../native.js';
 import { process } from '../../thread.js';
-import { hasImmediates, hasOwnTimers, isAtRest } from './silence.js';
+import { hasImmediates, hasOwnTimers, isLoopEmpty } from './silence.js';
 import { runsAlone } from './why-no-fork.js';
 
 /**
@@ -11,13 +11,13 @@ import { runsAlone } from './why-no-fork.js';
  * WebAssembly keeps no loop alive), and `beforeExit` may start something new, and then comes again when that has ended.
  * `dryRun`: it is only looked once, where too much is active for an end.
  */
-export function endAtRest(dryRun = false): void {
+export function endWithEmptyLoop(dryRun = false): void {
   // Without helper threads nobody would do the tasks, and Node would wait for ever.
   const nobodyHelps = runsAlone();
   let waited = nobodyHelps;
   let asked = false;
   const look = (handles: number): void => {
-    if (!isAtRest(handles)) {
+    if (!isLoopEmpty(handles)) {
       asked = false;
       waited = nobodyHelps;
     } else if (!waited) {
