@@ -21,7 +21,7 @@ export {
   TargetError,
   TimeoutError,
 } from './errors.js';
-export type { Handle } from './memory/handle.js';
+export type { Handle, Openable } from './memory/handle.js';
 export type { NameOptions, WaitOptions } from './options.js';
 export { type ExitStatus, type WaitpidOptions, waitpid, waitpidAsync } from './process/child/waitpid.js';
 export { type Context, getContext } from './process/context.js';

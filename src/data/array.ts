@@ -1,7 +1,7 @@
 import { corrupt, ForklockError, outOfRange, wrongType } from '../errors.js';
 import { hide } from '../memory/carried.js';
 import { BODY, Cell } from '../memory/cell.js';
-import type { Handle } from '../memory/handle.js';
+import type { Handle, Openable } from '../memory/handle.js';
 import { CELL_WORDS } from '../memory/layout.js';
 import { checkName } from '../memory/names.js';
 import { SharedObject, unlinkNamed } from '../memory/shared-object.js';
@@ -48,7 +48,10 @@ function checkBound(bound: unknown, what: string): number | undefined {
 }
 
 /** Elements of one type in shared memory. */
-abstract class Elements<T extends TypeName> extends SharedObject implements Iterable<ElementOf<T>> {
+abstract class Elements<T extends TypeName, Kind extends string>
+  extends SharedObject<Kind>
+  implements Iterable<ElementOf<T>>
+{
   /** @internal */
   protected readonly info: TypeInfo;
   readonly #view: View;
@@ -188,7 +191,7 @@ abstract class Elements<T extends TypeName> extends SharedObject implements Iter
  * A shared array of one element type and a fixed length, with a lock. Element access does not take the lock (it is
  * never torn, and atomic for integers); the lock is for what takes more than one step. Also exported as `Array`.
  */
-export class SharedArray<T extends TypeName = 'int32'> extends Elements<T> {
+export class SharedArray<T extends TypeName = 'int32'> extends Elements<T, 'array'> {
   readonly lock: AnyLock;
 
   /**
@@ -204,7 +207,7 @@ export class SharedArray<T extends TypeName = 'int32'> extends Elements<T> {
   }
 
   /** Opens the array of a handle, with its lock. Error: `ERR_FORKLOCK_INVALID_HANDLE`. */
-  static from<T extends TypeName = TypeName>(handle: Handle | string): SharedArray<T> {
+  static from<T extends TypeName = TypeName>(handle: Openable<'array'>): SharedArray<T> {
     return openWithLock(
       handle,
       (own) => openCell(own, false),
@@ -218,7 +221,7 @@ export class SharedArray<T extends TypeName = 'int32'> extends Elements<T> {
     return unlinkNamed(name);
   }
 
-  override get handle(): Handle {
+  override get handle(): Handle<'array'> {
     return joinHandle(super.handle, this.cell, this.lock);
   }
 
@@ -239,14 +242,14 @@ export class SharedArray<T extends TypeName = 'int32'> extends Elements<T> {
 }
 
 /** A shared array without a lock. See {@link SharedArray}. */
-export class RawArray<T extends TypeName = 'int32'> extends Elements<T> {
+export class RawArray<T extends TypeName = 'int32'> extends Elements<T, 'raw-array'> {
   /** A new array of zeros of a length, or of initial elements; or with `name` the one of that name. */
   constructor(type: T, sizeOrInitial: number | Iterable<ElementOf<T>>, options?: NameOptions) {
     super((type as unknown) instanceof Cell ? (type as unknown as Cell) : createRaw(type, sizeOrInitial, options));
   }
 
   /** Opens the array of a handle. Error: `ERR_FORKLOCK_INVALID_HANDLE`. */
-  static from<T extends TypeName = TypeName>(handle: Handle | string): RawArray<T> {
+  static from<T extends TypeName = TypeName>(handle: Openable<'raw-array'>): RawArray<T> {
     return new RawArray<T>(openCell(handle, true) as unknown as T, 0);
   }
 

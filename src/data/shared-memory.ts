@@ -12,7 +12,7 @@ import {
   wrongType,
 } from '../errors.js';
 import { makeCarried } from '../memory/carried.js';
-import { type Handle, hexOfCookie, parseHandle } from '../memory/handle.js';
+import { type Handle, hexOfCookie, type Openable, parseHandle } from '../memory/handle.js';
 import { DATA, DATA_OFFSET } from '../memory/layout.js';
 import { FILE_REASONS, fileName, whyNoName } from '../memory/names.js';
 import { type Cookie, checkMappable, isGone, MEMORY_REASONS, mapSegment } from '../memory/segment.js';
@@ -72,7 +72,7 @@ export class SharedMemory {
   }
 
   /** Opens the block of a handle. Error: `ERR_FORKLOCK_INVALID_HANDLE`. */
-  static from(handle: Handle | string): SharedMemory {
+  static from(handle: Openable<'memory'>): SharedMemory {
     const parsed = parseHandle(handle);
     if (parsed.kind !== 'memory')
       throw new HandleError(`expected a handle of SharedMemory, got one of '${parsed.kind}'`);
@@ -123,7 +123,7 @@ export class SharedMemory {
   }
 
   /** Opens the same block elsewhere: `SharedMemory.from(handle)`. For an anonymous block, as long as this one is open. */
-  get handle(): Handle {
+  get handle(): Handle<'memory'> {
     if (!this.#buffer) throw new ClosedError('this SharedMemory');
     const [fd, inode, , , ...cookie] = native().describe(this.#index) as number[];
     this.#lease.shared = this.#name === undefined;
@@ -131,10 +131,10 @@ export class SharedMemory {
       this.#name !== undefined
         ? `@${fileName(this.#name)}`
         : `${process.pid}.${fd}.${inode}.${hexOfCookie(cookie as [number, number, number, number])}`;
-    return `forklock1:memory:${where}:0:0` as Handle;
+    return `forklock1:memory:${where}:0:0` as Handle<'memory'>;
   }
 
-  toJSON(): Handle {
+  toJSON(): Handle<'memory'> {
     return this.handle;
   }
 

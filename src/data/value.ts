@@ -1,7 +1,7 @@
 import { corrupt, ForklockError, wrongType } from '../errors.js';
 import { hide } from '../memory/carried.js';
 import { BODY, Cell } from '../memory/cell.js';
-import type { Handle } from '../memory/handle.js';
+import type { Handle, Openable } from '../memory/handle.js';
 import { CELL_WORDS } from '../memory/layout.js';
 import { checkName } from '../memory/names.js';
 import { SharedObject, unlinkNamed } from '../memory/shared-object.js';
@@ -38,7 +38,7 @@ const WORDS = CELL_WORDS * 2;
 const RAW_FLAG = 4;
 
 /** An element that is alone in its memory. */
-abstract class Single<T extends TypeName> extends SharedObject {
+abstract class Single<T extends TypeName, Kind extends string> extends SharedObject<Kind> {
   /** @internal */
   protected readonly info: TypeInfo;
   readonly #view: View;
@@ -122,7 +122,7 @@ abstract class Single<T extends TypeName> extends SharedObject {
  * One shared number, bigint or boolean, with a lock. Its element is read and written without the lock (that is never
  * torn); the lock is for what takes more than one step: `update`, `with`.
  */
-export class Value<T extends TypeName = 'int32'> extends Single<T> {
+export class Value<T extends TypeName = 'int32'> extends Single<T, 'value'> {
   readonly lock: AnyLock;
 
   /**
@@ -138,7 +138,7 @@ export class Value<T extends TypeName = 'int32'> extends Single<T> {
   }
 
   /** Opens the value of a handle, with its lock. Error: `ERR_FORKLOCK_INVALID_HANDLE`. */
-  static from<T extends TypeName = TypeName>(handle: Handle | string): Value<T> {
+  static from<T extends TypeName = TypeName>(handle: Openable<'value'>): Value<T> {
     return openWithLock(
       handle,
       (own) => openCell(own, false),
@@ -152,7 +152,7 @@ export class Value<T extends TypeName = 'int32'> extends Single<T> {
     return unlinkNamed(name);
   }
 
-  override get handle(): Handle {
+  override get handle(): Handle<'value'> {
     return joinHandle(super.handle, this.cell, this.lock);
   }
 
@@ -183,14 +183,14 @@ export class Value<T extends TypeName = 'int32'> extends Single<T> {
 }
 
 /** One shared number, bigint or boolean, without a lock. See {@link Value}. */
-export class RawValue<T extends TypeName = 'int32'> extends Single<T> {
+export class RawValue<T extends TypeName = 'int32'> extends Single<T, 'raw-value'> {
   /** A new value of a type, zero or `initial`; or with `name` the one of that name. Errors as for {@link Value}. */
   constructor(type: T, initial?: ElementOf<T>, options?: NameOptions) {
     super((type as unknown) instanceof Cell ? (type as unknown as Cell) : createRaw(type, initial, options));
   }
 
   /** Opens the value of a handle. Error: `ERR_FORKLOCK_INVALID_HANDLE`. */
-  static from<T extends TypeName = TypeName>(handle: Handle | string): RawValue<T> {
+  static from<T extends TypeName = TypeName>(handle: Openable<'raw-value'>): RawValue<T> {
     return new RawValue<T>(openCell(handle, true) as unknown as T);
   }
 

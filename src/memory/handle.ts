@@ -5,6 +5,9 @@ import type { Cookie } from './segment.js';
 /** Names a shared object: a string that any process of the same user, or any worker thread, can open. */
 export type Handle<Kind extends string = string> = string & { readonly __forklock: Kind };
 
+/** What `from` of a kind takes: a plain string, which is looked at when it runs, or a handle that the compiler knows to be of the kind. */
+export type Openable<Kind extends string> = Handle<Kind> | (string & { readonly __forklock?: never });
+
 /**
  * `forklock1:<kind>:<segment>:<cell>:<cookie>`, where the segment is `@<name>` or `<pid>.<fd>.<inode>.<cookie>`.
  * A handle is input: nothing in it is believed until the segment and the cell confirm it.

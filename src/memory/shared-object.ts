@@ -8,7 +8,7 @@ import type { Handle } from './handle.js';
 import { checkName, FILE_REASONS, fileName, namedDirectory } from './names.js';
 
 /** What every shared object can do. */
-export abstract class SharedObject {
+export abstract class SharedObject<Kind extends string = string> {
   /** @internal */
   readonly cell: Cell;
 
@@ -23,8 +23,8 @@ export abstract class SharedObject {
    * A short string that opens the same object elsewhere: `X.from(handle)` in any other process of the same user or in
    * any worker thread. It names a descriptor of this process, so it is good as long as this process has the object open.
    */
-  get handle(): Handle {
-    return this.cell.handle;
+  get handle(): Handle<Kind> {
+    return this.cell.handle as Handle<Kind>;
   }
 
   /** The name that the object was created or opened with. */
@@ -38,7 +38,7 @@ export abstract class SharedObject {
   }
 
   /** The handle: so objects can be nested in JSON. */
-  toJSON(): Handle {
+  toJSON(): Handle<Kind> {
     return this.handle;
   }
 

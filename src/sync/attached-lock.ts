@@ -113,6 +113,10 @@ function splitHandle(handle: unknown): [own: string, ofLock: string | undefined]
   return [own!, ofLock];
 }
 
-export function joinHandle(own: Handle, cell: Cell, lock: AnyLock | undefined): Handle {
-  return lock === undefined || (cell.flags & OWN) !== 0 ? own : (`${own}+${lock.handle}` as Handle);
+export function joinHandle<Kind extends string>(
+  own: Handle<Kind>,
+  cell: Cell,
+  lock: AnyLock | undefined,
+): Handle<Kind> {
+  return lock === undefined || (cell.flags & OWN) !== 0 ? own : (`${own}+${lock.handle}` as Handle<Kind>);
 }

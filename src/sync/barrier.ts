@@ -1,6 +1,6 @@
 import { BrokenBarrierError } from '../errors.js';
 import { BODY, Cell } from '../memory/cell.js';
-import type { Handle } from '../memory/handle.js';
+import type { Openable } from '../memory/handle.js';
 import { SLOTS } from '../memory/layout.js';
 import { checkName } from '../memory/names.js';
 import type { LocalState } from '../memory/segment.js';
@@ -80,7 +80,7 @@ class Local implements LocalState, Endings {
  * `abort()`, the round is broken and *all* its parties get `BrokenBarrierError`; so does every later one until
  * `reset()`. What was written before a `wait` is seen by all after it.
  */
-export class Barrier extends SharedObject {
+export class Barrier extends SharedObject<'barrier'> {
   readonly #action: (() => unknown) | undefined;
   readonly #timeout: number | undefined;
   readonly #local: Local;
@@ -104,7 +104,7 @@ export class Barrier extends SharedObject {
   }
 
   /** Opens the barrier of a handle. Error: `ERR_FORKLOCK_INVALID_HANDLE`. */
-  static from(handle: Handle | string, options?: Omit<BarrierOptions, 'name'>): Barrier {
+  static from(handle: Openable<'barrier'>, options?: Omit<BarrierOptions, 'name'>): Barrier {
     return new Barrier(Cell.open(handle, ['barrier']) as unknown as number, options);
   }
 

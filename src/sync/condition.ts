@@ -1,7 +1,7 @@
 import { NotOwnerError, SystemError } from '../errors.js';
 import { hide } from '../memory/carried.js';
 import { BODY, Cell } from '../memory/cell.js';
-import type { Handle } from '../memory/handle.js';
+import type { Handle, Openable } from '../memory/handle.js';
 import { CELL_WORDS, SLOTS } from '../memory/layout.js';
 import { checkName } from '../memory/names.js';
 import type { LocalState } from '../memory/segment.js';
@@ -73,7 +73,7 @@ interface Waiting {
  * - **Deaths**: a waiter that is killed neither hangs the notifier nor swallows a notification that another could have
  *   used: it is passed on. The lock's owner may die as for {@link Lock}; the condition's `ownerDied` is the lock's.
  */
-export class Condition extends Lockable {
+export class Condition extends Lockable<'condition'> {
   readonly lock: Lock | RLock;
   readonly #local: Local;
 
@@ -96,7 +96,7 @@ export class Condition extends Lockable {
   }
 
   /** Opens the condition of a handle, with its lock. Error: `ERR_FORKLOCK_INVALID_HANDLE`. */
-  static from(handle: Handle | string): Condition {
+  static from(handle: Openable<'condition'>): Condition {
     return openWithLock(
       handle,
       (own) => Cell.open(own, ['condition']),
@@ -111,7 +111,7 @@ export class Condition extends Lockable {
   }
 
   /** Names the lock too, where that is an object of its own. */
-  override get handle(): Handle {
+  override get handle(): Handle<'condition'> {
     return joinHandle(super.handle, this.cell, this.lock);
   }
 

@@ -1,5 +1,5 @@
 import { BODY, Cell } from '../memory/cell.js';
-import type { Handle } from '../memory/handle.js';
+import type { Openable } from '../memory/handle.js';
 import { checkName } from '../memory/names.js';
 import { SharedObject, unlinkNamed } from '../memory/shared-object.js';
 import { checkObject, checkTimeout, checkWaitOptions, type NameOptions, type WaitOptions } from '../options.js';
@@ -17,14 +17,14 @@ const YES = Promise.resolve(true);
  * behind it lets everybody through who was waiting. It has no owner, so nobody's death changes it.
  * What was written before a `set` is seen after the `wait` that it ended.
  */
-export class Event extends SharedObject {
+export class Event extends SharedObject<'event'> {
   /** A new event, or with `name` the one of that name. Errors: `ERR_FORKLOCK_NAME_CONFLICT`, `ERR_FORKLOCK_SYSTEM`. */
   constructor(options?: NameOptions) {
     super(options instanceof Cell ? options : create(options));
   }
 
   /** Opens the event of a handle. Error: `ERR_FORKLOCK_INVALID_HANDLE`. */
-  static from(handle: Handle | string): Event {
+  static from(handle: Openable<'event'>): Event {
     return new Event(Cell.open(handle, ['event']) as unknown as NameOptions);
   }
 

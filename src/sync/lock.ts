@@ -1,6 +1,6 @@
 import { DeadlockError, NotOwnerError } from '../errors.js';
 import { BODY, Cell, whenHeld } from '../memory/cell.js';
-import type { Handle } from '../memory/handle.js';
+import type { Openable } from '../memory/handle.js';
 import { checkName } from '../memory/names.js';
 import { unlinkNamed } from '../memory/shared-object.js';
 import { isAlive } from '../memory/words.js';
@@ -60,7 +60,7 @@ const YES = Promise.resolve(true);
 for (const kind of ['lock', 'rlock'] as const) whenHeld(kind, (m, at) => ownerOf(m.load(at + WORD)) === m.me);
 
 /** What Lock and RLock have in common: an owned word, and what to do about an owner that died. */
-export abstract class OwnedLock extends Lockable {
+export abstract class OwnedLock<Kind extends string = string> extends Lockable<Kind> {
   /** @internal */
   constructor(cell: Cell) {
     super(cell);
@@ -162,7 +162,7 @@ export abstract class OwnedLock extends Lockable {
  *   pid. With `onOwnerDied: 'throw'`, `acquire` throws `OwnerDiedError` until `recover()` is called.
  * - **Uncontended**, a pair of acquire and release is two atomic operations and no system call.
  */
-export class Lock extends OwnedLock {
+export class Lock extends OwnedLock<'lock'> {
   /**
    * A new lock, or with `name` the lock of that name.
    * Errors: `ERR_FORKLOCK_NAME_CONFLICT` when the name is of something else; `ERR_FORKLOCK_SYSTEM`.
@@ -172,7 +172,7 @@ export class Lock extends OwnedLock {
   }
 
   /** Opens the lock of a handle. Error: `ERR_FORKLOCK_INVALID_HANDLE`. */
-  static from(handle: Handle | string): Lock {
+  static from(handle: Openable<'lock'>): Lock {
     return fromCell(Cell.open(handle, ['lock']));
   }
 

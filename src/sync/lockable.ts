@@ -84,7 +84,7 @@ export async function withHeldAsync<T>(
 }
 
 /** Base of the objects that can be held as a whole. */
-export abstract class Lockable extends SharedObject implements Acquirable {
+export abstract class Lockable<Kind extends string = string> extends SharedObject<Kind> implements Acquirable {
   readonly #title: string;
 
   /** @internal */

@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { DeadlockError, NotOwnerError, outOfRange, TimeoutError } from '../errors.js';
 import { BODY, Cell } from '../memory/cell.js';
-import type { Handle } from '../memory/handle.js';
+import type { Openable } from '../memory/handle.js';
 import type { LocalState } from '../memory/segment.js';
 import { unlinkNamed } from '../memory/shared-object.js';
 import { type CheckedWait, checkFunction, checkTimeout, checkWaitOptions, type WaitOptions } from '../options.js';
@@ -42,7 +42,7 @@ let scopes: AsyncLocalStorage<Scope> | undefined;
  *
  * Fairness, memory ordering and owner death are as for {@link Lock}; the next owner starts at depth 1.
  */
-export class RLock extends OwnedLock {
+export class RLock extends OwnedLock<'rlock'> {
   readonly #local: Local;
 
   /** A new lock, or with `name` the lock of that name. Errors as for {@link Lock}. */
@@ -58,7 +58,7 @@ export class RLock extends OwnedLock {
   }
 
   /** Opens the lock of a handle. Error: `ERR_FORKLOCK_INVALID_HANDLE`. */
-  static from(handle: Handle | string): RLock {
+  static from(handle: Openable<'rlock'>): RLock {
     return new RLock(Cell.open(handle, ['rlock']) as unknown as LockOptions);
   }
 

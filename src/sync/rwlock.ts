@@ -1,7 +1,7 @@
 import { DeadlockError, NotOwnerError } from '../errors.js';
 import { hide, makeCarried } from '../memory/carried.js';
 import { BODY, Cell, whenHeld } from '../memory/cell.js';
-import type { Handle } from '../memory/handle.js';
+import type { Openable } from '../memory/handle.js';
 import { SLOTS } from '../memory/layout.js';
 import { checkName } from '../memory/names.js';
 import { SharedObject, unlinkNamed } from '../memory/shared-object.js';
@@ -259,7 +259,7 @@ export class WriteSide extends Side {
  *   `ownerDied` lasts until a writer has released, or `recover()`.
  * - **Memory ordering**: what was written before a write release is seen by who reads or writes afterwards.
  */
-export class RWLock extends SharedObject {
+export class RWLock extends SharedObject<'rwlock'> {
   readonly read: ReadSide;
   readonly write: WriteSide;
 
@@ -272,7 +272,7 @@ export class RWLock extends SharedObject {
   }
 
   /** Opens the lock of a handle. Error: `ERR_FORKLOCK_INVALID_HANDLE`. */
-  static from(handle: Handle | string): RWLock {
+  static from(handle: Openable<'rwlock'>): RWLock {
     return new RWLock(Cell.open(handle, ['rwlock']) as unknown as LockOptions);
   }
 

@@ -1,6 +1,6 @@
 import { ForklockError, NotOwnerError } from '../errors.js';
 import { BODY, Cell, whenHeld } from '../memory/cell.js';
-import type { Handle } from '../memory/handle.js';
+import type { Handle, Openable } from '../memory/handle.js';
 import { checkName } from '../memory/names.js';
 import { unlinkNamed } from '../memory/shared-object.js';
 import type { Words } from '../memory/words.js';
@@ -59,7 +59,7 @@ for (const kind of ['semaphore', 'bounded-semaphore'] as const) {
  * - **Owner death**: without `recover`, permits that a dead process had are lost, as with POSIX semaphores.
  * - **Memory ordering**: what was written before a `release` is seen after an `acquire` that took its permit.
  */
-export class Semaphore extends Lockable {
+export class Semaphore extends Lockable<'semaphore' | 'bounded-semaphore'> {
   readonly #recover: boolean;
   readonly #count: Count;
 
@@ -76,7 +76,7 @@ export class Semaphore extends Lockable {
   }
 
   /** Opens the semaphore of a handle. Error: `ERR_FORKLOCK_INVALID_HANDLE`. */
-  static from(handle: Handle | string): Semaphore {
+  static from(handle: Openable<'semaphore' | 'bounded-semaphore'>): Semaphore {
     return new Semaphore(Cell.open(handle, ['semaphore']) as unknown as number);
   }
 
@@ -175,8 +175,16 @@ export class BoundedSemaphore extends Semaphore {
   }
 
   /** Opens the semaphore of a handle. Error: `ERR_FORKLOCK_INVALID_HANDLE`. */
-  static override from(handle: Handle | string): BoundedSemaphore {
+  static override from(handle: Openable<'bounded-semaphore'>): BoundedSemaphore {
     return new BoundedSemaphore(Cell.open(handle, ['bounded-semaphore']) as unknown as number);
+  }
+
+  override get handle(): Handle<'bounded-semaphore'> {
+    return super.handle as Handle<'bounded-semaphore'>;
+  }
+
+  override toJSON(): Handle<'bounded-semaphore'> {
+    return this.handle;
   }
 }
 
