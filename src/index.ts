@@ -33,7 +33,7 @@ export { activeChildren, currentProcess, Process, type ProcessOptions } from './
 export { cpuCount, getpid, getppid } from './process/self/ids.js';
 export { type ParentProcess, parentProcess } from './process/self/parent.js';
 export { setForkserverPreload } from './process/server/client.js';
-export type { Target } from './process/target/target.js';
+export type { ArgsOf, ResultOf, Target } from './process/target/target.js';
 export { Barrier, type BarrierOptions } from './sync/barrier.js';
 export { Condition } from './sync/condition.js';
 export { Event } from './sync/event.js';

@@ -314,10 +314,10 @@ describe('Array', () => {
   });
 
   test('a handle of the other kind is refused', () => {
-    expect(() => RawArray.from(new SharedArray('int8', 1).handle)).toThrow(TypeError);
-    expect(() => SharedArray.from(new RawArray('int8', 1).handle)).toThrow(TypeError);
-    expect(() => Value.from(new RawValue('int8').handle)).toThrow(TypeError);
-    expect(() => RawValue.from(new RawArray('int8', 1).handle)).toThrow(
+    expect(() => RawArray.from(`${new SharedArray('int8', 1).handle}`)).toThrow(TypeError);
+    expect(() => SharedArray.from(`${new RawArray('int8', 1).handle}`)).toThrow(TypeError);
+    expect(() => Value.from(`${new RawValue('int8').handle}`)).toThrow(TypeError);
+    expect(() => RawValue.from(`${new RawArray('int8', 1).handle}`)).toThrow(
       expect.objectContaining({ code: 'ERR_FORKLOCK_INVALID_HANDLE' }),
     );
   });

@@ -1,16 +1,17 @@
 import { checkMethod, getAllStartMethods, getStartMethod, type StartMethod } from './methods.js';
 import { activeChildren, currentProcess, declareOurs, Process } from './process.js';
 import { type ParentProcess, parentProcess } from './self/parent.js';
+import type { Target } from './target/target.js';
 
-class SpawnProcess extends Process {
+class SpawnProcess<T extends Target = Target> extends Process<T> {
   static override readonly startMethod = 'spawn';
 }
 
-class ForkServerProcess extends Process {
+class ForkServerProcess<T extends Target = Target> extends Process<T> {
   static override readonly startMethod = 'forkserver';
 }
 
-class ForkProcess extends Process {
+class ForkProcess<T extends Target = Target> extends Process<T> {
   static override readonly startMethod = 'fork';
 }
 

@@ -13,20 +13,39 @@ import type { Body, Header } from './start/message.js';
 import { importing } from './start/run.js';
 import { type Role, starters } from './starters.js';
 import type { Place } from './target/place.js';
-import { checkTarget, load, placeAt, type Target } from './target/target.js';
+import { type AnyFunction, checkTarget, load, placeAt, type Target } from './target/target.js';
 import { importInFork, WHEN_UNFINISHED } from './target/unfinished.js';
 
-export interface ProcessOptions {
-  /** What `run()` calls in the new process. */
-  target?: Target | undefined;
+interface AnyArguments {
   args?: readonly unknown[] | undefined;
   /** Given to the target as one more argument, behind `args`. */
   kwargs?: Record<string, unknown> | undefined;
+}
+
+/** `args` has all parameters, or all but the last one, which is `kwargs` then. */
+type ArgumentsFor<P extends unknown[]> =
+  | (([] extends P ? { args?: Readonly<P> | undefined } : { args: Readonly<P> }) & { kwargs?: undefined })
+  | (Required<P> extends [...infer A, infer K extends object]
+      ? ([] extends A ? { args?: Readonly<A> | undefined } : { args: Readonly<A> }) & { kwargs: K }
+      : never);
+
+/** Of a function whose parameters are known, `args` and `kwargs` are checked against them. */
+type Arguments<T> = [T] extends [never] // a cast
+  ? AnyArguments
+  : [T] extends [AnyFunction]
+    ? number extends Parameters<T>['length']
+      ? AnyArguments
+      : ArgumentsFor<Parameters<T>>
+    : AnyArguments;
+
+export type ProcessOptions<T extends Target = Target> = {
+  /** What `run()` calls in the new process. */
+  target?: T | undefined;
   /** Default: the class and the number of the process, `Process-1`, and `Process-1:2` for the second child of that. */
   name?: string | undefined;
   /** Whether it ends with its parent. Default: as the process that makes it, which is false for a main process. */
   daemon?: boolean | undefined;
-}
+} & Arguments<T>;
 
 type State = 'initial' | 'started' | 'stopped' | 'closed';
 
@@ -68,7 +87,7 @@ export let revive: (
  *   daemons end, by SIGTERM first if it ends by itself; other children live on when it is killed or exits.
  * - **Death**: however the child ends, `join` returns, `exitCode` says how, and no zombie stays.
  */
-export class Process {
+export class Process<T extends Target = Target> {
   #target: Target | undefined;
   /** In a fork: where the target is, as the parent has found it. */
   #place: Place | undefined;
@@ -102,6 +121,7 @@ export class Process {
   }
 
   /** Errors: `ERR_FORKLOCK_INVALID_ARG_TYPE`, `ERR_FORKLOCK_OUT_OF_RANGE`. Nothing is started yet. */
+  constructor(options?: ProcessOptions<T>);
   constructor(options: ProcessOptions = {}) {
     const { target, args = [], kwargs, name, daemon } = checkObject(options, 'options') as ProcessOptions;
     if (target !== undefined) checkTarget(target);

@@ -310,7 +310,10 @@ test('fork carries closures, classes that nobody exports, and #private fields', 
         print([this.#secret, ++n, forklock.currentProcess() === this]);
       }
     }
-    for (const p of [new Own(), new Process({ target: (x: number) => print([x, ++n]), args: [9], kwargs: {} })]) {
+    for (const p of [
+      new Own(),
+      new Process({ target: (x: number, _: object) => print([x, ++n]), args: [9], kwargs: {} }),
+    ]) {
       p.start();
       p.join();
       print([p.exitCode, n]);

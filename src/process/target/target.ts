@@ -11,9 +11,17 @@ import { mainModule } from './main-module.js';
 import type { Place } from './place.js';
 import { resolve } from './resolve.js';
 
-/** A function, or where a module exports one: `[import.meta.url, 'work']`. */
 // biome-ignore lint/suspicious/noExplicitAny: any function can be a target
-export type Target = ((...args: any[]) => unknown) | readonly [module: string | URL, name: string];
+export type AnyFunction = (...args: any[]) => unknown;
+
+/** A function, or where a module exports one: `[import.meta.url, 'work']`. */
+export type Target<F extends AnyFunction = AnyFunction> = F | readonly [module: string | URL, name: string];
+
+/** The arguments of a target: those of the function, if it is one. */
+export type ArgsOf<T> = T extends AnyFunction ? Readonly<Parameters<T>> : readonly unknown[];
+
+/** What a target gives, when it has been awaited. */
+export type ResultOf<T> = T extends AnyFunction ? Awaited<ReturnType<T>> : unknown;
 
 /** What can be done, here. `isLocated`: where it was written is known. */
 function advice(what: string, isLocated: boolean): string {
