@@ -198,9 +198,11 @@ export class SharedArray<T extends TypeName = 'int32'> extends Elements<T, 'arra
    * A new array of zeros of a length, or of initial elements; or with `name` the one of that name, whose elements are
    * kept. Errors: wrong arguments, `ERR_FORKLOCK_NAME_CONFLICT`, `ERR_FORKLOCK_SYSTEM`.
    */
-  constructor(type: T, sizeOrInitial: number | Iterable<ElementOf<T>>, options?: DataOptions) {
-    const { cell, lock } =
-      (type as unknown) instanceof Opened ? (type as unknown as Opened) : create(type, sizeOrInitial, options);
+  constructor(type: T, sizeOrInitial: number | Iterable<ElementOf<T>>, options?: DataOptions);
+  /** @internal A wrapper of what has been opened. */
+  constructor(opened: Opened);
+  constructor(type: T | Opened, sizeOrInitial?: number | Iterable<ElementOf<T>>, options?: DataOptions) {
+    const { cell, lock } = type instanceof Opened ? type : create(type, sizeOrInitial, options);
     super(cell);
     this.lock = lock;
     hide(this, 'lock');
@@ -212,7 +214,7 @@ export class SharedArray<T extends TypeName = 'int32'> extends Elements<T, 'arra
       handle,
       (own) => openCell(own, false),
       nameAt,
-      (opened) => new SharedArray<T>(opened as unknown as T, 0),
+      (opened) => new SharedArray<T>(opened),
     );
   }
 
@@ -244,13 +246,16 @@ export class SharedArray<T extends TypeName = 'int32'> extends Elements<T, 'arra
 /** A shared array without a lock. See {@link SharedArray}. */
 export class RawArray<T extends TypeName = 'int32'> extends Elements<T, 'raw-array'> {
   /** A new array of zeros of a length, or of initial elements; or with `name` the one of that name. */
-  constructor(type: T, sizeOrInitial: number | Iterable<ElementOf<T>>, options?: NameOptions) {
-    super((type as unknown) instanceof Cell ? (type as unknown as Cell) : createRaw(type, sizeOrInitial, options));
+  constructor(type: T, sizeOrInitial: number | Iterable<ElementOf<T>>, options?: NameOptions);
+  /** @internal A wrapper of a cell that has been opened. */
+  constructor(cell: Cell);
+  constructor(type: T | Cell, sizeOrInitial?: number | Iterable<ElementOf<T>>, options?: NameOptions) {
+    super(type instanceof Cell ? type : createRaw(type, sizeOrInitial, options));
   }
 
   /** Opens the array of a handle. Error: `ERR_FORKLOCK_INVALID_HANDLE`. */
   static from<T extends TypeName = TypeName>(handle: Openable<'raw-array'>): RawArray<T> {
-    return new RawArray<T>(openCell(handle, true) as unknown as T, 0);
+    return new RawArray<T>(openCell(handle, true));
   }
 
   /** Removes a name; who has the array open keeps it. Returns false when there was no such name. */

@@ -60,7 +60,10 @@ export class SharedMemory {
   readonly #lease: Lease;
 
   /** Errors: wrong arguments; `ERR_FORKLOCK_SYSTEM` with `reason` EEXIST, ENOENT, EACCES, ENOSPC, … */
-  constructor(options: SharedMemoryOptions) {
+  constructor(options: SharedMemoryOptions);
+  /** @internal A wrapper of a block that has been opened. */
+  constructor(block: Block);
+  constructor(options: SharedMemoryOptions | Block) {
     const opened = options instanceof Block ? options : open(options);
     this.#index = opened.index;
     this.#name = opened.name;
@@ -92,7 +95,7 @@ export class SharedMemory {
       throw new HandleError('the SharedMemory of this handle is gone', { cause: new SystemError('opening it', index) });
     }
     checked(index, 'opening a handle', REASONS);
-    return new SharedMemory(block(index, undefined, DATA_OFFSET) as SharedMemoryOptions);
+    return new SharedMemory(block(index, undefined, DATA_OFFSET));
   }
 
   /** Removes a named block's name. Returns false when there is none. */
@@ -214,7 +217,7 @@ class Block {
   }
 }
 
-function block(index: number, name: string | undefined, offset: number): object {
+function block(index: number, name: string | undefined, offset: number): Block {
   const size = (native().describe(index) as number[])[3]!;
   try {
     return new Block(index, name, size, mapSegment(index, offset, size));
@@ -242,12 +245,12 @@ function open(options: unknown): Block {
   return block(index, checkedName, 0) as Block;
 }
 
-function createAnonymous(size: number): object {
+function createAnonymous(size: number): Block {
   const index = checked(native().createAnonymous(DATA, size), `making ${size} bytes of shared memory`, MEMORY_REASONS);
   return block(index, undefined, DATA_OFFSET);
 }
 
-function createNamed(name: string | undefined, size: number): object {
+function createNamed(name: string | undefined, size: number): Block {
   const tried =
     name ??
     `psm_${Math.floor(Math.random() * 2 ** 32)

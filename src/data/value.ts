@@ -129,9 +129,11 @@ export class Value<T extends TypeName = 'int32'> extends Single<T, 'value'> {
    * A new value of a type, zero or `initial`; or with `name` the one of that name, whose element is kept.
    * Errors: wrong arguments, `ERR_FORKLOCK_NAME_CONFLICT`, `ERR_FORKLOCK_SYSTEM`.
    */
-  constructor(type: T, initial?: ElementOf<T>, options?: DataOptions) {
-    const { cell, lock } =
-      (type as unknown) instanceof Opened ? (type as unknown as Opened) : create(type, initial, options);
+  constructor(type: T, initial?: ElementOf<T>, options?: DataOptions);
+  /** @internal A wrapper of what has been opened. */
+  constructor(opened: Opened);
+  constructor(type: T | Opened, initial?: ElementOf<T>, options?: DataOptions) {
+    const { cell, lock } = type instanceof Opened ? type : create(type, initial, options);
     super(cell);
     this.lock = lock;
     hide(this, 'lock');
@@ -143,7 +145,7 @@ export class Value<T extends TypeName = 'int32'> extends Single<T, 'value'> {
       handle,
       (own) => openCell(own, false),
       (cell) => cell.at + WORDS,
-      (opened) => new Value<T>(opened as unknown as T),
+      (opened) => new Value<T>(opened),
     );
   }
 
@@ -185,13 +187,16 @@ export class Value<T extends TypeName = 'int32'> extends Single<T, 'value'> {
 /** One shared number, bigint or boolean, without a lock. See {@link Value}. */
 export class RawValue<T extends TypeName = 'int32'> extends Single<T, 'raw-value'> {
   /** A new value of a type, zero or `initial`; or with `name` the one of that name. Errors as for {@link Value}. */
-  constructor(type: T, initial?: ElementOf<T>, options?: NameOptions) {
-    super((type as unknown) instanceof Cell ? (type as unknown as Cell) : createRaw(type, initial, options));
+  constructor(type: T, initial?: ElementOf<T>, options?: NameOptions);
+  /** @internal A wrapper of a cell that has been opened. */
+  constructor(cell: Cell);
+  constructor(type: T | Cell, initial?: ElementOf<T>, options?: NameOptions) {
+    super(type instanceof Cell ? type : createRaw(type, initial, options));
   }
 
   /** Opens the value of a handle. Error: `ERR_FORKLOCK_INVALID_HANDLE`. */
   static from<T extends TypeName = TypeName>(handle: Openable<'raw-value'>): RawValue<T> {
-    return new RawValue<T>(openCell(handle, true) as unknown as T);
+    return new RawValue<T>(openCell(handle, true));
   }
 
   /** Removes a name; who has the value open keeps it. Returns false when there was no such name. */

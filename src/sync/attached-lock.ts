@@ -4,7 +4,7 @@ import type { Handle } from '../memory/handle.js';
 import { CELL_WORDS } from '../memory/layout.js';
 import { fileName, nameOfFile } from '../memory/names.js';
 import type { Words } from '../memory/words.js';
-import { Lock, type LockOptions } from './lock.js';
+import { Lock } from './lock.js';
 import { RLock } from './rlock.js';
 
 /**
@@ -79,7 +79,7 @@ function readName(words: Words, nameAt: number): string {
 
 /** The lock of an object that is there. `part` is what its handle says of it. */
 export function openLock(cell: Cell, nameAt: number, part: string | undefined): AnyLock {
-  if ((cell.flags & OWN) !== 0) return new RLock(cell.embedded('rlock') as unknown as LockOptions);
+  if ((cell.flags & OWN) !== 0) return new RLock(cell.embedded('rlock'));
   if (part !== undefined) return part.startsWith('forklock1:rlock:') ? RLock.from(part) : Lock.from(part);
   if ((cell.flags & NAMED) === 0) throw new HandleError('the handle lacks the part that names the lock');
   const stored = readName(cell.m, nameAt);

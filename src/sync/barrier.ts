@@ -89,9 +89,12 @@ export class Barrier extends SharedObject<'barrier'> {
    * A new barrier for 1 to 4095 parties, or with `name` the one of that name.
    * Errors: `ERR_FORKLOCK_NAME_CONFLICT`, `ERR_FORKLOCK_SYSTEM`, wrong arguments.
    */
-  constructor(parties: number, options?: BarrierOptions) {
+  constructor(parties: number, options?: BarrierOptions);
+  /** @internal A wrapper of a cell that has been opened. */
+  constructor(cell: Cell, options?: BarrierOptions);
+  constructor(parties: number | Cell, options?: BarrierOptions) {
     const checked = checkOptions(options);
-    super((parties as unknown) instanceof Cell ? (parties as unknown as Cell) : create(parties, checked.name));
+    super(parties instanceof Cell ? parties : create(parties, checked.name));
     this.#action = checked.action;
     this.#timeout = checked.timeout;
     const { segment, index } = this.cell;
@@ -105,7 +108,7 @@ export class Barrier extends SharedObject<'barrier'> {
 
   /** Opens the barrier of a handle. Error: `ERR_FORKLOCK_INVALID_HANDLE`. */
   static from(handle: Openable<'barrier'>, options?: Omit<BarrierOptions, 'name'>): Barrier {
-    return new Barrier(Cell.open(handle, ['barrier']) as unknown as number, options);
+    return new Barrier(Cell.open(handle, ['barrier']), options);
   }
 
   /** @internal What belongs to the wrapper. */

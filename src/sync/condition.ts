@@ -30,7 +30,7 @@ import {
   planLock,
 } from './attached-lock.js';
 import { AwaitSignal, cancel, enter, notify, RECORD_WORDS, type Signals, use } from './core/signals.js';
-import { Lock, type LockOptions } from './lock.js';
+import { Lock } from './lock.js';
 import { Lockable } from './lockable.js';
 import { RLock } from './rlock.js';
 
@@ -81,8 +81,11 @@ export class Condition extends Lockable<'condition'> {
    * A new condition of `lock`, or of a new RLock; or with `name` the one of that name, whose lock must be its own or
    * named itself. Errors: `ERR_FORKLOCK_NAME_CONFLICT`, `ERR_FORKLOCK_SYSTEM`, wrong arguments.
    */
-  constructor(lock?: Lock | RLock, options?: NameOptions) {
-    const made = (lock as unknown) instanceof Opened ? (lock as unknown as Opened) : create(lock, options);
+  constructor(lock?: Lock | RLock, options?: NameOptions);
+  /** @internal A wrapper of what has been opened. */
+  constructor(opened: Opened);
+  constructor(lock?: Lock | RLock | Opened, options?: NameOptions) {
+    const made = lock instanceof Opened ? lock : create(lock, options);
     super(made.cell);
     this.lock = made.lock;
     hide(this, 'lock');
@@ -101,7 +104,7 @@ export class Condition extends Lockable<'condition'> {
       handle,
       (own) => Cell.open(own, ['condition']),
       (cell) => cell.at + WORDS,
-      (opened) => new Condition(opened as unknown as Lock),
+      (opened) => new Condition(opened),
     );
   }
 
@@ -330,7 +333,7 @@ function restore(lock: AnyLock, saved: unknown): void {
 /** The lock for a wait that is pending: if it was closed meanwhile, a wrapper that was not. */
 function lockOfPending(lock: AnyLock): AnyLock {
   if (!lock.cell.closed) return lock;
-  const cell = lock.cell.retained() as unknown as LockOptions;
+  const cell = lock.cell.retained();
   return lock instanceof RLock ? new RLock(cell) : new Lock(cell);
 }
 

@@ -19,13 +19,16 @@ const YES = Promise.resolve(true);
  */
 export class Event extends SharedObject<'event'> {
   /** A new event, or with `name` the one of that name. Errors: `ERR_FORKLOCK_NAME_CONFLICT`, `ERR_FORKLOCK_SYSTEM`. */
-  constructor(options?: NameOptions) {
+  constructor(options?: NameOptions);
+  /** @internal A wrapper of a cell that has been opened. */
+  constructor(cell: Cell);
+  constructor(options?: NameOptions | Cell) {
     super(options instanceof Cell ? options : create(options));
   }
 
   /** Opens the event of a handle. Error: `ERR_FORKLOCK_INVALID_HANDLE`. */
   static from(handle: Openable<'event'>): Event {
-    return new Event(Cell.open(handle, ['event']) as unknown as NameOptions);
+    return new Event(Cell.open(handle, ['event']));
   }
 
   /** Removes a name; who has the event open keeps it. Returns false when there was no such name. */

@@ -167,7 +167,10 @@ export class Lock extends OwnedLock<'lock'> {
    * A new lock, or with `name` the lock of that name.
    * Errors: `ERR_FORKLOCK_NAME_CONFLICT` when the name is of something else; `ERR_FORKLOCK_SYSTEM`.
    */
-  constructor(options?: LockOptions) {
+  constructor(options?: LockOptions);
+  /** @internal A wrapper of a cell that has been opened. */
+  constructor(cell: Cell);
+  constructor(options?: LockOptions | Cell) {
     super(options instanceof Cell ? options : createLock('lock', options));
   }
 
@@ -238,7 +241,7 @@ export class Lock extends OwnedLock<'lock'> {
   }
 }
 
-const fromCell = (cell: Cell): Lock => new Lock(cell as unknown as LockOptions);
+const fromCell = (cell: Cell): Lock => new Lock(cell);
 
 /** @internal Makes or opens the cell of a lock. */
 export function createLock(kind: 'lock' | 'rlock', options: LockOptions | undefined): Cell {

@@ -46,7 +46,10 @@ export class RLock extends OwnedLock<'rlock'> {
   readonly #local: Local;
 
   /** A new lock, or with `name` the lock of that name. Errors as for {@link Lock}. */
-  constructor(options?: LockOptions) {
+  constructor(options?: LockOptions);
+  /** @internal A wrapper of a cell that has been opened. */
+  constructor(cell: Cell);
+  constructor(options?: LockOptions | Cell) {
     super(options instanceof Cell ? options : createLock('rlock', options));
     const { segment, index } = this.cell;
     let local = segment.locals.get(index) as Local | undefined;
@@ -59,7 +62,7 @@ export class RLock extends OwnedLock<'rlock'> {
 
   /** Opens the lock of a handle. Error: `ERR_FORKLOCK_INVALID_HANDLE`. */
   static from(handle: Openable<'rlock'>): RLock {
-    return new RLock(Cell.open(handle, ['rlock']) as unknown as LockOptions);
+    return new RLock(Cell.open(handle, ['rlock']));
   }
 
   /** Removes a name; who has the lock open keeps it. Returns false when there was no such name. */

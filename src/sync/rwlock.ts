@@ -264,7 +264,10 @@ export class RWLock extends SharedObject<'rwlock'> {
   readonly write: WriteSide;
 
   /** A new lock, or with `name` the one of that name. Errors: `ERR_FORKLOCK_NAME_CONFLICT`, `ERR_FORKLOCK_SYSTEM`. */
-  constructor(options?: LockOptions) {
+  constructor(options?: LockOptions);
+  /** @internal A wrapper of a cell that has been opened. */
+  constructor(cell: Cell);
+  constructor(options?: LockOptions | Cell) {
     super(options instanceof Cell ? options : create(options));
     this.read = new ReadSide(this.cell);
     this.write = new WriteSide(this.cell);
@@ -273,7 +276,7 @@ export class RWLock extends SharedObject<'rwlock'> {
 
   /** Opens the lock of a handle. Error: `ERR_FORKLOCK_INVALID_HANDLE`. */
   static from(handle: Openable<'rwlock'>): RWLock {
-    return new RWLock(Cell.open(handle, ['rwlock']) as unknown as LockOptions);
+    return new RWLock(Cell.open(handle, ['rwlock']));
   }
 
   /** Removes a name; who has the lock open keeps it. Returns false when there was no such name. */

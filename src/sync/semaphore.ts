@@ -67,8 +67,11 @@ export class Semaphore extends Lockable<'semaphore' | 'bounded-semaphore'> {
    * A new semaphore with `permits` (0 to 16,777,215; with `recover` 1 to 16,384), or with `name` the one of that
    * name. Errors: `ERR_FORKLOCK_NAME_CONFLICT`, `ERR_FORKLOCK_SYSTEM`, wrong arguments.
    */
-  constructor(permits: number = 1, options?: SemaphoreOptions) {
-    super((permits as unknown) instanceof Cell ? (permits as unknown as Cell) : create('semaphore', permits, options));
+  constructor(permits?: number, options?: SemaphoreOptions);
+  /** @internal A wrapper of a cell that has been opened. */
+  constructor(cell: Cell);
+  constructor(permits: number | Cell = 1, options?: SemaphoreOptions) {
+    super(permits instanceof Cell ? permits : create('semaphore', permits, options));
     const { m, at } = this.cell;
     this.#recover = (this.cell.flags & RECOVER) !== 0;
     const bound = Math.max(0, Math.min(m.load(at + BOUND), MAX_PERMITS));
@@ -77,7 +80,7 @@ export class Semaphore extends Lockable<'semaphore' | 'bounded-semaphore'> {
 
   /** Opens the semaphore of a handle. Error: `ERR_FORKLOCK_INVALID_HANDLE`. */
   static from(handle: Openable<'semaphore' | 'bounded-semaphore'>): Semaphore {
-    return new Semaphore(Cell.open(handle, ['semaphore']) as unknown as number);
+    return new Semaphore(Cell.open(handle, ['semaphore']));
   }
 
   /** Removes a name; who has the semaphore open keeps it. Returns false when there was no such name. */
@@ -166,17 +169,16 @@ export class Semaphore extends Lockable<'semaphore' | 'bounded-semaphore'> {
 /** A semaphore that never has more permits than it began with: a release too many is an error and changes nothing. */
 export class BoundedSemaphore extends Semaphore {
   /** As {@link Semaphore}; `permits` is also the bound. */
-  constructor(permits: number = 1, options?: SemaphoreOptions) {
-    super(
-      ((permits as unknown) instanceof Cell
-        ? permits
-        : create('bounded-semaphore', permits, options)) as unknown as number,
-    );
+  constructor(permits?: number, options?: SemaphoreOptions);
+  /** @internal A wrapper of a cell that has been opened. */
+  constructor(cell: Cell);
+  constructor(permits: number | Cell = 1, options?: SemaphoreOptions) {
+    super(permits instanceof Cell ? permits : create('bounded-semaphore', permits, options));
   }
 
   /** Opens the semaphore of a handle. Error: `ERR_FORKLOCK_INVALID_HANDLE`. */
   static override from(handle: Openable<'bounded-semaphore'>): BoundedSemaphore {
-    return new BoundedSemaphore(Cell.open(handle, ['bounded-semaphore']) as unknown as number);
+    return new BoundedSemaphore(Cell.open(handle, ['bounded-semaphore']));
   }
 
   override get handle(): Handle<'bounded-semaphore'> {
