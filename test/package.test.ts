@@ -171,6 +171,24 @@ describe('the package', () => {
     expect(paths.filter((path) => /^(test|bench|examples)|demo|build\//.test(path))).toEqual([]);
   });
 
+  test.each(['nodenext', 'node16'])(
+    'has types that stand for themselves: %s, strict, nothing skipped',
+    async (module) => {
+      const source = `import { fork, Lock, Process, waitpid, waitpidAsync } from 'forklock';
+      const { exitCode } = waitpid(fork());
+      const { signal } = await waitpidAsync(fork());
+      const status = waitpid(fork(), { timeout: 0 })?.exitCode;
+      const process = new Process({ target: (n: number) => n, args: [1] });
+      export const all: unknown = [exitCode, signal, status, process, Lock.from(new Lock().handle)];`;
+      const cwd = folderWith(source, { file: 'types.mts' });
+      const tsc = join(root, 'node_modules/typescript/bin/tsc');
+      const options = `--noEmit --strict --target es2022 --module ${module} --types node --ignoreConfig`.split(' ');
+      const types = ['--typeRoots', join(root, 'node_modules/@types')];
+      const { ended } = startGroup([process.execPath, tsc, ...options, ...types, 'types.mts'], { cwd });
+      expect(await ended).toMatchObject({ stdout: '', stderr: '', code: 0 });
+    },
+  );
+
   test('says its version', async () => {
     const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
     expect(VERSION).toBe(version);

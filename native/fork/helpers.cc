@@ -402,8 +402,8 @@ bool Helpers::is_forbidden(std::string* reason) {
   switch (finding_.obstacle) {
     case Obstacle::kRunsJavaScript:
       *reason = describe_thread(finding_.tid) +
-                " runs JavaScript: a worker thread cannot be carried over a fork. Terminate the workers first, or start "
-                "a Process by the fork server, which has none";
+                " runs JavaScript: a worker thread, or the one of a loader (--import tsx), cannot be carried over a fork. "
+                "Terminate the workers first, or start a Process by the fork server, which has none";
       break;
     case Obstacle::kBlocksSignals:
       // Another thread may have had this tid; and one that was continued a moment ago has yet to get its own mask back.

@@ -58,6 +58,8 @@ export function adoptForked({ pid, pidfd }: { pid: number; pidfd: number }): voi
  * Errors: `ERR_FORKLOCK_NOT_CHILD` for a process that this one has not made by `fork()`, or whose status was asked for
  * (or was dropped: the last 1,024 are kept).
  */
+export function waitpid(pid: number, options?: { timeout?: undefined }): ExitStatus;
+export function waitpid(pid: number, options?: WaitpidOptions): ExitStatus | undefined;
 export function waitpid(pid: number, options: WaitpidOptions = {}): ExitStatus | undefined {
   const { timeout } = checkObject(options, 'options') as WaitpidOptions;
   const ms = checkTimeout(timeout);
@@ -66,6 +68,8 @@ export function waitpid(pid: number, options: WaitpidOptions = {}): ExitStatus |
 }
 
 /** As `waitpid`, without blocking. Rejects with `signal.reason` on abort. It keeps the event loop alive while it waits. */
+export function waitpidAsync(pid: number, options?: { timeout?: undefined; signal?: AbortSignal }): Promise<ExitStatus>;
+export function waitpidAsync(pid: number, options?: WaitOptions): Promise<ExitStatus | undefined>;
 export async function waitpidAsync(pid: number, options?: WaitOptions): Promise<ExitStatus | undefined> {
   const wait = checkWaitOptions(options);
   const child = childOf(pid);
