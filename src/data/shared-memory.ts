@@ -195,7 +195,7 @@ class Lease {
 
 const leases = new FinalizationRegistry<Lease>((lease) => lease.end(false));
 
-/** @internal Keeps the anonymous block that a descriptor of this process leads to open, until the result is called. */
+/** Keeps the anonymous block that a descriptor of this process leads to open, until the result is called. */
 export function holdBlock(fd: number, inode: number, cookie: Cookie): () => void {
   const index = native().openDescriptor(native().getpid(), fd, inode, ...cookie);
   if (index < 0) return () => {};

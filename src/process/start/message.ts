@@ -114,7 +114,7 @@ export function discard(message: Message, sent: boolean): void {
   if (!sent) for (const object of message.retained) object.release();
 }
 
-/** @internal What opens the objects of a message: another copy of this package makes them of its own classes. */
+/** What opens the objects of a message: another copy of this package makes them of its own classes. */
 export const opening = { holdBlock, holdSegment, decode };
 
 export type Opening = typeof opening;
