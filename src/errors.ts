@@ -4,8 +4,13 @@
  */
 const KINDS = Symbol.for('forklock.error.kinds');
 
-function mark(error: Error, kinds: string[]): void {
-  Object.defineProperty(error, KINDS, { value: kinds, enumerable: false, configurable: true });
+/** Of a class and those above it, the base first. */
+function kindsOf(Class: { kind?: string }): string[] {
+  const kinds: string[] = [];
+  for (let each = Class; each !== Error; each = Object.getPrototypeOf(each)) {
+    if (Object.hasOwn(each, 'kind')) kinds.unshift(each.kind!);
+  }
+  return kinds;
 }
 
 /** The base of every error that forklock throws on its own account. */
@@ -18,7 +23,7 @@ export class ForklockError extends Error {
   constructor(code: string, message: string, options?: ErrorOptions) {
     super(message, options);
     this.code = code;
-    mark(this, ['ForklockError']);
+    Object.defineProperty(this, KINDS, { value: kindsOf(new.target), enumerable: false, configurable: true });
   }
 
   override get name(): string {
@@ -39,7 +44,6 @@ export class TimeoutError extends ForklockError {
 
   constructor(what: string, timeout: number) {
     super('ERR_FORKLOCK_TIMEOUT', `${what} was not available within ${timeout} ms`);
-    mark(this, ['ForklockError', 'TimeoutError']);
   }
 }
 
@@ -50,7 +54,6 @@ export class DeadlockError extends ForklockError {
 
   constructor(message: string) {
     super('ERR_FORKLOCK_DEADLOCK', message);
-    mark(this, ['ForklockError', 'DeadlockError']);
   }
 }
 
@@ -68,7 +71,6 @@ export class OwnerDiedError extends ForklockError {
       `the owner of ${what} (pid ${pid === 0 ? 'unknown' : pid}) died while it held it: put the data in order, then call recover()`,
     );
     this.pid = pid;
-    mark(this, ['ForklockError', 'OwnerDiedError']);
   }
 }
 
@@ -79,7 +81,6 @@ export class BrokenBarrierError extends ForklockError {
 
   constructor(message = 'the barrier is broken') {
     super('ERR_FORKLOCK_BROKEN_BARRIER', message);
-    mark(this, ['ForklockError', 'BrokenBarrierError']);
   }
 }
 
@@ -90,7 +91,6 @@ export class NotOwnerError extends ForklockError {
 
   constructor(message: string) {
     super('ERR_FORKLOCK_NOT_OWNER', message);
-    mark(this, ['ForklockError', 'NotOwnerError']);
   }
 }
 
@@ -101,7 +101,6 @@ export class ClosedError extends ForklockError {
 
   constructor(what: string) {
     super('ERR_FORKLOCK_CLOSED', `${what} is closed`);
-    mark(this, ['ForklockError', 'ClosedError']);
   }
 }
 
@@ -112,7 +111,6 @@ export class HandleError extends ForklockError {
 
   constructor(message: string, options?: ErrorOptions) {
     super('ERR_FORKLOCK_INVALID_HANDLE', message, options);
-    mark(this, ['ForklockError', 'HandleError']);
   }
 }
 
@@ -127,7 +125,6 @@ export class ForkUnsafeError extends ForklockError {
   constructor(reason: string) {
     super('ERR_FORKLOCK_FORK_UNSAFE', `fork() cannot be safe here: ${reason}`);
     this.reason = reason;
-    mark(this, ['ForklockError', 'ForkUnsafeError']);
   }
 }
 
@@ -138,7 +135,6 @@ export class ProcessError extends ForklockError {
 
   constructor(message: string, options?: ErrorOptions) {
     super('ERR_FORKLOCK_PROCESS', message, options);
-    mark(this, ['ForklockError', 'ProcessError']);
   }
 }
 
@@ -149,7 +145,6 @@ export class TargetError extends ForklockError {
 
   constructor(message: string, options?: ErrorOptions) {
     super('ERR_FORKLOCK_TARGET', message, options);
-    mark(this, ['ForklockError', 'TargetError']);
   }
 }
 
@@ -236,7 +231,6 @@ export class SystemError extends ForklockError {
     super('ERR_FORKLOCK_SYSTEM', `${what}: ${reason}, ${reasons[reason] ?? text}`);
     this.errno = result;
     this.reason = reason;
-    mark(this, ['ForklockError', 'SystemError']);
   }
 }
 
