@@ -1,13 +1,18 @@
 // node run.mjs [--quick] [topic...]: each topic in a process of its own, so that none inherits the heap, the compiled
 // code or the type feedback of the one before.
 import { spawn } from 'node:child_process';
+import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { guard } from './lib/guard.mjs';
 
 // Each node would read these certificates at its start, which takes longer than the rest of it.
 delete process.env.NODE_EXTRA_CA_CERTS;
 
-const topics = ['uncontended', 'contended', 'pingpong', 'async', 'recovery', 'memory', 'fork', 'start', 'cycles'];
+/** Each file beside this one. */
+const topics = readdirSync(new URL('.', import.meta.url))
+  .filter((file) => file.endsWith('.mjs') && file !== 'run.mjs')
+  .map((file) => file.slice(0, -'.mjs'.length))
+  .sort();
 const DEADLINE = 600_000;
 
 const words = process.argv.slice(2);
