@@ -15,5 +15,8 @@ const env = { ...process.env };
 env.EXPLORE = values.nightly ? 'full' : 'all';
 if (values.seed !== undefined) env.EXPLORE_SEED = values.seed;
 const only = values.only === undefined ? [] : ['-t', values.only];
-const { status } = spawnSync('npx', ['vitest', 'run', 'test/explore.test.ts', ...only], { stdio: 'inherit', env });
+const { status } = spawnSync('npx', ['vitest', 'run', 'test/explore/explore.test.ts', ...only], {
+  stdio: 'inherit',
+  env,
+});
 process.exit(status ?? 1);

@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { compile } from '../programs/compile.mjs';
 import { nodeOf } from './nodes.mjs';
 
-const FULL = ['test/conformance', 'test/owner-death.test.ts'];
+const FULL = ['test/conformance', 'test/deaths/owner-death.test.ts'];
 
 const refuse = () => compile('refuse', 'test/fallbacks', ['refuse.cc']);
 /** One that this process may use. */

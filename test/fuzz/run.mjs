@@ -1,5 +1,5 @@
 // The long form of the fuzz: `npm run fuzz -- [--seconds n] [--seed n]`, an equal part of the time for each kind of input.
-// The short forms are in test/hostile and test/codec.test.ts. A failure names the seed that shows it again.
+// The short forms are in test/hostile and test/units/codec.test.ts. A failure names the seed that shows it again.
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';

@@ -105,8 +105,8 @@ function inNode() {
     noisy: true,
   });
   const tests = [
-    'test/waiting.test.ts',
-    'test/shared-memory.test.ts',
+    'test/conformance/waiting.test.ts',
+    'test/conformance/shared-memory.test.ts',
     'test/conformance/semaphore.test.ts',
     'test/fork',
   ];

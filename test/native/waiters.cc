@@ -270,7 +270,7 @@ uint32_t digest_of_living(const Segment* segment) {
   return digest & kDigest;
 }
 
-// As test/living.test.ts has them for JavaScript.
+// As test/units/living.test.ts has them for JavaScript.
 void the_same_numbers() {
   CHECK_EQUAL(mix_of(1), 0x3cf0cdbc);
   CHECK_EQUAL(mix_of(0x801), 0x1b7158a5);

@@ -1,4 +1,4 @@
-// The other end of test/codec.test.ts: decodes what it gets, lets a function of the test look at it, and sends back,
+// The other end of test/units/codec.test.ts: decodes what it gets, lets a function of the test look at it, and sends back,
 // encoded, what that returns. The codec is internal, so its modules are used one by one; and forklock's with them.
 import { isMainThread, parentPort } from 'node:worker_threads';
 import { decode, encode } from '../../dist/channel/codec.js';

@@ -1,4 +1,4 @@
-// Workers whose end comes in the middle of what they do, and what of them is left in the process: test/teardown.test.ts.
+// Workers whose end comes in the middle of what they do, and what of them is left in the process: test/deaths/teardown.test.ts.
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
