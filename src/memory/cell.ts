@@ -391,5 +391,5 @@ function checkIndex(segment: Segment, index: number): number {
 function gone(where: { name: string } | { pid: number }, expected: string): string {
   return 'name' in where
     ? `the ${expected} named '${where.name}' is not there: ${whyNoName()}`
-    : `the ${expected} of this handle cannot be reached by it: process ${where.pid}, whose handle this is, has ended or closed it. Where the object is still open, take the handle of a process that has it open`;
+    : `the ${expected} of this handle cannot be reached by it: process ${where.pid} has ended or closed it. If another process has the object open, take the handle of that one`;
 }
