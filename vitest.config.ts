@@ -2,7 +2,23 @@ import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /** What takes longest begins first, so that nobody waits for it in the end. */
-const LONGEST = ['explore', 'owner-death', 'contention', 'memory', 'sharing', 'from-python', 'storm', 'ends', 'daemon'];
+const LONGEST = [
+  'owner-death',
+  'teardown',
+  'bundles',
+  'package',
+  'waiting',
+  'runners',
+  'limits',
+  'ends',
+  'memory',
+  'sharing',
+  'face',
+  'counts',
+  'explore',
+  'fallback',
+  'options',
+];
 
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
