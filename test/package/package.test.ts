@@ -92,6 +92,11 @@ describe('docs', () => {
     }
   });
 
+  test.for(pages)('%s names files that are there', (page) => {
+    const named = readFileSync(join(root, page), 'utf8').matchAll(/`((?:test|src|native|bench|examples)\/[\w./-]+)/g);
+    for (const [, path] of named) expect(existsSync(join(root, path!)), `${page}: ${path}`).toBe(true);
+  });
+
   test.each([
     ['hello.mjs', '0 1'],
     ['fork.mjs', '3 null 2000'],
