@@ -1,4 +1,4 @@
-// What waiter.cc needs of native/fork.
+// What waiter.cc and copies.cc need of native/fork.
 #include <csignal>
 
 #include "../../../native/fork/helpers.h"
@@ -6,5 +6,6 @@
 namespace forklock {
 
 int park_signal() { return SIGRTMAX; }
+int choose_park_signal() { return SIGRTMAX; }
 
 }  // namespace forklock
