@@ -269,6 +269,8 @@ describe('in a process that has not forked', () => {
       { keep: [{}] },
       { keep: [null] },
       { keep: [-1] },
+      { keep: [2 ** 32] },
+      { keep: [{ fd: 2 ** 31 }] },
       { keep: [1.5] },
       { keep: new Array(1) },
     ];

@@ -19,10 +19,15 @@ export interface ForkOptions {
   keep?: readonly unknown[] | undefined;
 }
 
+/** Beyond it the addon would see another number. */
+const MOST_FD = 2 ** 31 - 1;
+const isFd = (value: unknown): value is number =>
+  Number.isInteger(value) && (value as number) >= 0 && (value as number) <= MOST_FD;
+
 function descriptorOf(value: unknown, what: string): number {
-  if (typeof value === 'number' && Number.isInteger(value) && value >= 0) return value;
+  if (isFd(value)) return value;
   const fd = (value as { _handle?: { fd?: unknown } } | null)?._handle?.fd ?? (value as { fd?: unknown } | null)?.fd;
-  if (typeof fd !== 'number' || fd < 0) throw wrongType(what, 'an open socket or server, or a descriptor', value);
+  if (!isFd(fd)) throw wrongType(what, 'an open socket or server, or a descriptor', value);
   return fd;
 }
 
