@@ -5,7 +5,7 @@ import { nap } from './child/descriptors.js';
 import { endServers } from './server/client.js';
 
 /** How long daemons may take to end by themselves when their parent ends, in ms. */
-const GRACE = 100;
+const GRACE = 1000;
 
 /** A child, as the end of its parent sees it. */
 interface Running {
